@@ -1,0 +1,87 @@
+/*
+ * kmeans.h
+ *	  k-means in squared L2: flat Lloyd, and the hierarchical form that makes the leaves of an index.
+ *
+ * NOTES
+ *	  Hierarchical: about sqrt(L) parents by Lloyd on the rows, each parent given a share of the L
+ *	  centroids in proportion to its rows (Webster's method), Lloyd within each parent, then
+ *	  refine_iterations Lloyd passes in which a row looks only into the parents nearest to it
+ *	  (ANN_KMEANS_BEAM). Measured to equal flat k-means in coverage at a small part of its time
+ *	  (src/README, "The tree").
+ *
+ *	  Deterministic: same rows, parameters and kernel table give the same centroids. Centroids that
+ *	  no row chooses are dropped, so fewer than asked may come back, never fewer than one. All work
+ *	  is by blocked products (kernels.h); squared distances are |x|^2 - 2<x,c> + |c|^2.
+ */
+#ifndef ANN_CORE_KMEANS_H
+#define ANN_CORE_KMEANS_H
+
+#include "core/base.h"
+
+/* Parents that a row's search looks into, at refinement and at assignment. */
+#define ANN_KMEANS_BEAM 8
+
+typedef struct AnnKmeansParams
+{
+	int dim;			   /* >= 1 */
+	uint32_t num_centroids; /* wanted, >= 1 */
+	int iterations;		   /* Lloyd passes at each level, >= 1 */
+	int refine_iterations; /* restricted passes at the end (hierarchical only), >= 0 */
+	uint64_t seed;
+	AnnPoll poll; /* may be NULL */
+	void *poll_arg;
+} AnnKmeansParams;
+
+/*
+ * The two-level centroid set: children of one parent are contiguous, in parent order.
+ * parents: num_parents * dim floats; first_child: num_parents + 1 offsets into the centroids.
+ * centroids: num_centroids * dim floats. The bias arrays hold the squared norms.
+ */
+typedef struct AnnCentroids
+{
+	int dim;
+	uint32_t num_parents;
+	uint32_t num_centroids;
+	float *parents;
+	float *parent_bias;
+	uint32_t *first_child;
+	float *centroids;
+	float *centroid_bias;
+} AnnCentroids;
+
+/* Bytes that the caller provides for the arrays of an AnnCentroids of that many centroids. */
+extern size_t ann_centroids_size(int dim, uint32_t num_centroids);
+/* Lays the arrays out in memory (8-byte aligned, ann_centroids_size bytes). */
+extern void ann_centroids_init(AnnCentroids *set, void *memory, int dim, uint32_t num_centroids);
+
+/* Bytes of workspace that ann_kmeans_train and ann_kmeans_flat need. */
+extern size_t ann_kmeans_workspace_size(const AnnKmeansParams *params, size_t num_rows);
+
+/*
+ * Hierarchical k-means over num_rows >= 1 rows of dim finite floats (row i at rows + i * dim).
+ * Fills set (initialised for at least params->num_centroids) and its counts.
+ */
+extern AnnStatus ann_kmeans_train(const AnnKmeansParams *params, const float *rows, size_t num_rows,
+								  AnnCentroids *set, void *workspace);
+
+/*
+ * Flat k-means; centroids: num_centroids * dim floats out, *num_found of them used (>= 1).
+ */
+extern AnnStatus ann_kmeans_flat(const AnnKmeansParams *params, const float *rows, size_t num_rows,
+								 float *centroids, uint32_t *num_found, void *workspace);
+
+/* Bytes of workspace for ann_centroids_assign of num_rows rows. */
+extern size_t ann_centroids_assign_workspace_size(const AnnCentroids *set, int num_rows);
+
+/*
+ * Nearest centroid of each of num_rows rows (row_stride floats apart), searched in the
+ * ANN_KMEANS_BEAM nearest parents; leaf[i] its number, distance[i] >= 0 the squared distance.
+ * Bounded work (num_rows is a batch of at most some thousands): takes no poll.
+ */
+extern void ann_centroids_assign(const AnnCentroids *set, const float *rows, size_t row_stride,
+								 int num_rows, uint32_t *leaf, float *distance, void *workspace);
+
+/* Recomputes the bias arrays after the caller changed centroids (rounding to bf16). */
+extern void ann_centroids_rebias(AnnCentroids *set);
+
+#endif

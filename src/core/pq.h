@@ -1,0 +1,95 @@
+/*
+ * pq.h
+ *	  The product quantiser: 4 bits per block of `width` dimensions, trained on unit residuals, and
+ *	  the per-row factors that make its estimate unbiased.
+ *
+ * NOTES
+ *	  Sub-vector m covers dimensions [m * width, (m + 1) * width) of the vector padded with zeros to
+ *	  num_blocks * width. The codebook is stored with the 16 codewords innermost,
+ *	  codebook[(m * width + d) * 16 + c], so that one SIMD register holds one dimension of all 16.
+ *
+ *	  Factors (src/README, "The codec"; the scale is RaBitQ's unbiased estimator, Gao and Long 2024,
+ *	  carried over to PQ): with x the row and c its leaf's centroid, both with the mean taken off,
+ *	  r = x - c, u the decoded code of r / |r|:
+ *		s = bf16(|r|^2 / max(<r,u>, .2 |r| |u|)),  y = s u,  e = r - y,  err = bf16_up(|e|)
+ *		L2: b = 2 <x,y> - |r|^2		inner product: b = -<x,e>
+ *	  |r| = 0 or |u| = 0: s = 0, e = r.
+ */
+#ifndef ANN_CORE_PQ_H
+#define ANN_CORE_PQ_H
+
+#include "core/base.h"
+
+typedef struct AnnPq
+{
+	int dim;
+	int width;		/* dimensions per block */
+	int num_blocks; /* ceil(dim / width) */
+	float *codebook; /* num_blocks * width * 16 */
+	float *bias;	 /* num_blocks * 16 squared norms of the codewords */
+} AnnPq;
+
+typedef struct AnnFactors
+{
+	float b;
+	uint16_t s;	  /* bf16 */
+	uint16_t err; /* bf16, rounded up; +infinity: always read exactly */
+} AnnFactors;
+
+typedef enum AnnCodeForm
+{
+	ANN_CODE_L2, /* squared L2; cosine on normalised vectors */
+	ANN_CODE_IP,
+} AnnCodeForm;
+
+/* Floats of codebook and of bias. */
+static inline size_t
+ann_pq_codebook_floats(int num_blocks, int width)
+{
+	return (size_t) num_blocks * width * ANN_CODEWORDS;
+}
+
+static inline size_t
+ann_pq_bias_floats(int num_blocks)
+{
+	return (size_t) num_blocks * ANN_CODEWORDS;
+}
+
+/* Fills bias from codebook. */
+extern void ann_pq_rebias(AnnPq *pq);
+
+extern size_t ann_pq_train_workspace_size(const AnnPq *pq, size_t num_rows);
+
+/*
+ * Trains the codebook (and bias) on num_rows rows of dim floats that are already unit residuals (zero
+ * rows are passed over). Fewer than 16 distinct sub-vectors: codewords repeat. num_rows = 0: all
+ * codewords zero. Deterministic in seed.
+ */
+extern AnnStatus ann_pq_train(AnnPq *pq, const float *rows, size_t num_rows, int iterations,
+							  uint64_t seed, AnnPoll poll, void *poll_arg, void *workspace);
+
+/* Floats of scratch for ann_pq_encode_row. */
+extern size_t ann_pq_encode_scratch_floats(const AnnPq *pq);
+
+/*
+ * Code and factors of one row. x, centroid: dim floats, mean taken off. codes: num_blocks bytes, one
+ * nibble each. False when a factor is not finite or leaves bf16's range (the row then belongs into
+ * the exact leaf); codes and factors are then undefined.
+ */
+extern bool ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x,
+							  const float *centroid, uint8_t *codes, AnnFactors *factors,
+							  float *scratch);
+
+/* out[0..dim) = decoded unit residual of codes (scale not applied). */
+extern void ann_pq_decode(const AnnPq *pq, const uint8_t *codes, float *out);
+
+/*
+ * Rounds a float table (num_blocks * 16, from kernels query_table) to bytes with one common step:
+ * value ~ step * byte + its block's minimum. bits = 8: low[] only. bits = 16: value ~
+ * step * (256 * high + low). *base = sum of minima. The table's largest block range sets the step; a
+ * range of 0 gives step 0.
+ */
+extern void ann_pq_round_table(const float *table, int num_blocks, int bits, uint8_t *low,
+							   uint8_t *high, float *step, float *base);
+
+#endif

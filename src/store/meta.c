@@ -1,0 +1,225 @@
+/*
+ * meta.c
+ *	  The metapage: reading, checking, changing.
+ *
+ * NOTES
+ *	  The metapage changes when an index is made, when it learns its dimensions and when it is
+ *	  trained; no verb counts anything on it. Every scan and insert reads it, with one pin and one
+ *	  share lock, to learn which model is in force.
+ */
+#include "postgres.h"
+
+#include "port/pg_crc32c.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "store/meta.h"
+
+AnnMetaData *
+ann_meta_of_page(Page page)
+{
+	return (AnnMetaData *) ann_page_payload(page);
+}
+
+static uint32
+meta_checksum(const AnnMetaData *meta)
+{
+	AnnMetaData copy = *meta;
+	pg_crc32c crc;
+
+	copy.checksum = 0;
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, &copy, sizeof(copy));
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+void
+ann_meta_seal(AnnMetaData *meta)
+{
+	meta->checksum = meta_checksum(meta);
+}
+
+/* What a trained index's metapage must say; NULL when fine. */
+static const char *
+validate_trained(const AnnMetaData *meta)
+{
+	static const AnnSectionKind needed[] = {ANN_SECTION_MEAN, ANN_SECTION_CODEBOOK,
+											ANN_SECTION_TREE, ANN_SECTION_CALIBRATION};
+	AnnBlockLayout layout;
+	const char *reason;
+
+	if (meta->dim == 0 || meta->model >= meta->next_model)
+		return "impossible model number";
+	if (meta->width == 0 || meta->width > ANN_MAX_DIM ||
+		meta->num_blocks != (meta->dim + meta->width - 1) / meta->width)
+		return "impossible code size";
+	if (meta->num_leaves == 0 || meta->num_leaves > meta->next_leaf || meta->levels != 1)
+		return "impossible number of leaves";
+	layout.tid_bytes = meta->tid_bytes;
+	layout.factor_bytes = meta->factor_bytes;
+	layout.filter_bytes = meta->filter_bytes;
+	layout.refine_bytes = meta->refine_bytes;
+	layout.num_blocks = meta->num_blocks;
+	if (!ann_block_layout_init(&layout, &reason))
+		return reason;
+	for (int i = 0; i < (int) lengthof(needed); i++)
+		if (ann_section_find(meta, needed[i]) == NULL)
+			return "a section of the model is missing";
+	return NULL;
+}
+
+const char *
+ann_meta_validate(const AnnMetaData *meta)
+{
+	if (meta->checksum != meta_checksum(meta))
+		return "the metapage's checksum is wrong";
+	if (meta->metric < ANN_METRIC_L2 || meta->metric > ANN_METRIC_COSINE)
+		return "unknown metric";
+	if ((meta->flags & ~ANN_META_FLAGS) != 0)
+		return "unknown flags in the metapage";
+	if (meta->dim > ANN_MAX_DIM)
+		return "impossible number of dimensions";
+	return meta->model == 0 ? NULL : validate_trained(meta);
+}
+
+/* A required section that this library does not know is a newer format, not damage. */
+static void
+refuse_unknown_sections(Relation index, const AnnMetaData *meta)
+{
+	for (int i = 0; i < ANN_MAX_SECTIONS; i++)
+	{
+		const AnnSectionData *section = &meta->sections[i];
+
+		if (section->kind == 0 || !section->required)
+			continue;
+		if (section->kind > ANN_SECTION_CALIBRATION || section->version != 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("index \"%s\" needs section %u, version %u, which this version of "
+							"ann does not know",
+							RelationGetRelationName(index), section->kind, section->version),
+					 errhint("Update the library, or rebuild the index with REINDEX.")));
+	}
+}
+
+void
+ann_meta_read(Relation index, AnnMetaData *meta)
+{
+	Buffer buffer = ann_page_read(index, ANN_META_BLKNO, BUFFER_LOCK_SHARE);
+	Page page = ann_page_get(index, buffer, ANN_PAGE_META, 0);
+	const char *reason;
+
+	*meta = *ann_meta_of_page(page);
+	UnlockReleaseBuffer(buffer);
+
+	if (meta->magic != ANN_MAGIC)
+		ann_page_corrupted(index, ANN_META_BLKNO, "the metapage has no magic number");
+	if (meta->version != ANN_FORMAT_VERSION)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("index \"%s\" has format version %u, this version of ann reads "
+							   "version %d",
+							   RelationGetRelationName(index), meta->version, ANN_FORMAT_VERSION),
+						errhint("Rebuild the index with REINDEX.")));
+	reason = ann_meta_validate(meta);
+	if (reason != NULL)
+		ann_page_corrupted(index, ANN_META_BLKNO, reason);
+	refuse_unknown_sections(index, meta);
+}
+
+void
+ann_meta_init(AnnMetaData *meta, AnnMetric metric, uint32 dim, const AnnBuildOptions *options)
+{
+	memset(meta, 0, sizeof(*meta));
+	meta->magic = ANN_MAGIC;
+	meta->version = ANN_FORMAT_VERSION;
+	meta->metric = metric;
+	meta->dim = dim;
+	meta->next_model = 1;
+	meta->options = *options;
+	for (int i = 0; i < ANN_MAX_SECTIONS; i++)
+		meta->sections[i].first_blkno = InvalidBlockNumber;
+	ann_meta_seal(meta);
+}
+
+/* Writes one of the fixed pages; block numbers come out in order as the fork is empty. */
+static void
+create_page(Relation index, ForkNumber fork, BlockNumber expected, const AnnMetaData *meta)
+{
+	Buffer buffer = ann_page_extend(index, fork);
+	Page page = BufferGetPage(buffer);
+
+	if (BufferGetBlockNumber(buffer) != expected)
+		elog(ERROR, "index \"%s\" is not empty", RelationGetRelationName(index));
+	if (expected == ANN_META_BLKNO)
+	{
+		ann_page_init(page, ANN_PAGE_META, 0);
+		*ann_meta_of_page(page) = *meta;
+	}
+	else
+	{
+		AnnTidsPageHeader *header;
+
+		ann_page_init(page, ANN_PAGE_TIDS, 0);
+		header = (AnnTidsPageHeader *) ann_page_payload(page);
+		header->count = 0;
+		header->null_leaf = expected == ANN_NULL_BLKNO;
+		header->hint = expected;
+	}
+	MarkBufferDirty(buffer);
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+ann_meta_create(Relation index, ForkNumber fork, const AnnMetaData *meta)
+{
+	for (BlockNumber blkno = 0; blkno < ANN_FIRST_FREE_BLKNO; blkno++)
+		create_page(index, fork, blkno, meta);
+}
+
+void
+ann_meta_write(Relation index, AnnMetaData *meta, bool log)
+{
+	Buffer buffer = ann_page_read(index, ANN_META_BLKNO, BUFFER_LOCK_EXCLUSIVE);
+	Page page = ann_page_get(index, buffer, ANN_PAGE_META, 0);
+
+	ann_meta_seal(meta);
+	if (log)
+	{
+		AnnEdit edit;
+
+		ann_edit_begin(&edit, index);
+		*ann_meta_of_page(ann_edit_page(&edit, buffer, false)) = *meta;
+		ann_edit_finish(&edit);
+	}
+	else
+	{
+		*ann_meta_of_page(page) = *meta;
+		MarkBufferDirty(buffer);
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+uint32
+ann_meta_set_dim(Relation index, uint32 dim)
+{
+	Buffer buffer = ann_page_read(index, ANN_META_BLKNO, BUFFER_LOCK_EXCLUSIVE);
+	Page page = ann_page_get(index, buffer, ANN_PAGE_META, 0);
+	AnnMetaData *meta = ann_meta_of_page(page);
+	uint32 result = meta->dim;
+
+	if (result == 0)
+	{
+		AnnEdit edit;
+
+		ann_edit_begin(&edit, index);
+		page = ann_edit_page(&edit, buffer, false);
+		meta = ann_meta_of_page(page);
+		meta->dim = dim;
+		ann_meta_seal(meta);
+		ann_edit_finish(&edit);
+		result = dim;
+	}
+	UnlockReleaseBuffer(buffer);
+	return result;
+}

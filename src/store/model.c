@@ -1,0 +1,202 @@
+/*
+ * model.c
+ *	  Sections of the model on disk, and the model as a backend holds it in memory.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "port/pg_crc32c.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "store/meta.h"
+
+static uint32
+section_checksum(const void *bytes, Size num_bytes)
+{
+	pg_crc32c crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, bytes, num_bytes);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+void
+ann_section_write(Relation index, AnnSectionKind kind, uint32 model, const void *bytes,
+				  Size num_bytes, bool log_pages, AnnSectionData *section)
+{
+	Buffer next = ann_page_allocate(index);
+	Size done = 0;
+
+	memset(section, 0, sizeof(*section));
+	section->kind = kind;
+	section->version = 1;
+	section->required = 1;
+	section->model = model;
+	section->first_blkno = BufferGetBlockNumber(next);
+	section->bytes = num_bytes;
+	section->checksum = section_checksum(bytes, num_bytes);
+	while (BufferIsValid(next))
+	{
+		Buffer buffer = next;
+		Page page = BufferGetPage(buffer);
+		Size part = Min(num_bytes - done, (Size) ANN_PAGE_PAYLOAD);
+
+		CHECK_FOR_INTERRUPTS();
+		ann_page_init(page, ANN_PAGE_SECTION, model);
+		memcpy(ann_page_payload(page), (const char *) bytes + done, part);
+		memset(ann_page_payload(page) + part, 0, ANN_PAGE_PAYLOAD - part);
+		done += part;
+		next = done < num_bytes ? ann_page_allocate(index) : InvalidBuffer;
+		if (BufferIsValid(next))
+			AnnPageGetOpaque(page)->next = BufferGetBlockNumber(next);
+		if (log_pages)
+			ann_wal_log_page(index, buffer);
+		else
+			MarkBufferDirty(buffer);
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
+const AnnSectionData *
+ann_section_find(const AnnMetaData *meta, AnnSectionKind kind)
+{
+	for (int i = 0; i < ANN_MAX_SECTIONS; i++)
+		if (meta->sections[i].kind == kind && meta->sections[i].model == meta->model)
+			return &meta->sections[i];
+	return NULL;
+}
+
+void
+ann_section_read(Relation index, const AnnSectionData *section, void *bytes, Size num_bytes)
+{
+	BlockNumber blkno = section->first_blkno;
+	Size done = 0;
+
+	if (section->bytes != num_bytes)
+		ann_page_corrupted(index, ANN_META_BLKNO, "a section has an impossible length");
+	while (done < num_bytes)
+	{
+		Buffer buffer;
+		Page page;
+		Size part = Min(num_bytes - done, (Size) ANN_PAGE_PAYLOAD);
+
+		CHECK_FOR_INTERRUPTS();
+		buffer = ann_page_read(index, blkno, BUFFER_LOCK_SHARE);
+		page = ann_page_get(index, buffer, ANN_PAGE_SECTION, section->model);
+		memcpy((char *) bytes + done, ann_page_payload(page), part);
+		done += part;
+		blkno = AnnPageGetOpaque(page)->next;
+		UnlockReleaseBuffer(buffer);
+	}
+	if (section_checksum(bytes, num_bytes) != section->checksum)
+		ann_page_corrupted(index, section->first_blkno, "a section's checksum is wrong");
+}
+
+void
+ann_model_derive(AnnModel *model)
+{
+	uint32 centroid_bytes = model->dim * (model->f32_centroids ? sizeof(float) : sizeof(uint16));
+	const char *reason;
+
+	if (!ann_block_layout_init(&model->layout, &reason))
+		elog(ERROR, "impossible block layout: %s", reason);
+	model->form = model->metric == ANN_METRIC_IP ? ANN_CODE_IP : ANN_CODE_L2;
+	model->slots_per_page = ANN_PAGE_PAYLOAD / model->layout.block_bytes;
+	model->node_stride = MAXALIGN(sizeof(AnnNodeEntry) + centroid_bytes);
+	model->nodes_per_page =
+		Max((ANN_PAGE_PAYLOAD - sizeof(AnnNodePageHeader)) / model->node_stride, 1);
+}
+
+/* Bytes of an AnnModel with its arrays behind it. */
+static Size
+model_size(const AnnMetaData *meta)
+{
+	return MAXALIGN(sizeof(AnnModel)) +
+		   sizeof(float) * (ann_pq_codebook_floats(meta->num_blocks, meta->width) +
+							ann_pq_bias_floats(meta->num_blocks) + meta->dim);
+}
+
+/* Fills in the parts of a model that the metapage itself holds, pointers into its own chunk. */
+static void
+model_from_meta(AnnModel *model, const AnnMetaData *meta)
+{
+	float *floats = (float *) ((char *) model + MAXALIGN(sizeof(AnnModel)));
+
+	model->number = meta->model;
+	model->dim = meta->dim;
+	model->metric = meta->metric;
+	model->f32_centroids = (meta->flags & ANN_META_F32_CENTROIDS) != 0;
+	model->table_bits = (meta->flags & ANN_META_TABLE16) != 0 ? 16 : 8;
+	model->num_leaves = meta->num_leaves;
+	model->tree_blkno = ann_section_find(meta, ANN_SECTION_TREE)->first_blkno;
+	model->layout.tid_bytes = meta->tid_bytes;
+	model->layout.factor_bytes = meta->factor_bytes;
+	model->layout.filter_bytes = meta->filter_bytes;
+	model->layout.refine_bytes = meta->refine_bytes;
+	model->layout.num_blocks = meta->num_blocks;
+	ann_model_derive(model);
+	model->pq.dim = meta->dim;
+	model->pq.width = meta->width;
+	model->pq.num_blocks = meta->num_blocks;
+	model->pq.codebook = floats;
+	model->pq.bias = floats + ann_pq_codebook_floats(meta->num_blocks, meta->width);
+	model->mean = model->pq.bias + ann_pq_bias_floats(meta->num_blocks);
+}
+
+static bool
+calibration_is_sane(const AnnCalibrationData *calibration)
+{
+	return calibration->z > 0 && calibration->z < 100 && calibration->leaves_at_10 >= 1 &&
+		   calibration->leaves_at_10 < 1e9 && calibration->leaves_growth >= 0 &&
+		   calibration->leaves_growth <= 2 && calibration->leaf_bias >= 0 &&
+		   calibration->leaf_bias <= 1;
+}
+
+/* Reads the sections into a model that model_from_meta has laid out. */
+static void
+read_sections(Relation index, AnnModel *model, const AnnMetaData *meta)
+{
+	const AnnSectionData *calibration = ann_section_find(meta, ANN_SECTION_CALIBRATION);
+
+	ann_section_read(index, calibration, &model->calibration, sizeof(AnnCalibrationData));
+	if (!calibration_is_sane(&model->calibration))
+		ann_page_corrupted(index, calibration->first_blkno, "impossible calibration");
+	ann_section_read(index, ann_section_find(meta, ANN_SECTION_MEAN), model->mean,
+					 sizeof(float) * model->dim);
+	ann_section_read(index, ann_section_find(meta, ANN_SECTION_CODEBOOK), model->pq.codebook,
+					 sizeof(float) * ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width));
+	ann_pq_rebias(&model->pq);
+}
+
+/*
+ * The model is read into memory that an error frees, and copied into the relation's memory only
+ * when it is whole. Its pointers point into its own chunk, so the copy is laid out again.
+ */
+const AnnModel *
+ann_model_get(Relation index, const AnnMetaData *meta)
+{
+	Size size = model_size(meta);
+	AnnModel *model = (AnnModel *) index->rd_amcache;
+	AnnModel *cached;
+
+	if (model != NULL && model->number == meta->model)
+		return model;
+	if (model != NULL)
+	{
+		index->rd_amcache = NULL;
+		pfree(model);
+	}
+
+	model = palloc0(size);
+	model_from_meta(model, meta);
+	read_sections(index, model, meta);
+	cached = MemoryContextAlloc(index->rd_indexcxt, size);
+	memcpy(cached, model, size);
+	model_from_meta(cached, meta);
+	pfree(model);
+	index->rd_amcache = cached;
+	return cached;
+}

@@ -1,0 +1,146 @@
+/*
+ * page.c
+ *	  Page kinds: making, checking and recycling them.
+ *
+ * NOTES
+ *	  What is read from disk is never trusted: every reader takes its page through ann_page_get,
+ *which raises ERRCODE_INDEX_CORRUPTED with the block number, never an Assert.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "miscadmin.h"
+#include "storage/freespace.h"
+#include "storage/indexfsm.h"
+#include "storage/lmgr.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "store/page.h"
+
+void
+ann_page_init(Page page, AnnPageKind kind, uint32 model)
+{
+	AnnPageOpaque opaque;
+
+	PageInit(page, BLCKSZ, sizeof(AnnPageOpaqueData));
+	opaque = AnnPageGetOpaque(page);
+	opaque->next = InvalidBlockNumber;
+	opaque->model = model;
+	opaque->kind = kind;
+	opaque->flags = 0;
+	opaque->reserved = 0;
+	opaque->page_id = ANN_PAGE_ID;
+	((PageHeader) page)->pd_lower = ((PageHeader) page)->pd_upper;
+}
+
+void
+ann_page_corrupted(Relation index, BlockNumber blkno, const char *reason)
+{
+	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+					errmsg("index \"%s\" is damaged at block %u: %s",
+						   RelationGetRelationName(index), blkno, reason),
+					errhint("Rebuild it with REINDEX.")));
+}
+
+bool
+ann_page_is(Page page, AnnPageKind kind)
+{
+	PageHeader header = (PageHeader) page;
+
+	return !PageIsNew(page) && PageGetPageSize(page) == BLCKSZ &&
+		   header->pd_special == BLCKSZ - MAXALIGN(sizeof(AnnPageOpaqueData)) &&
+		   AnnPageGetOpaque(page)->page_id == ANN_PAGE_ID && AnnPageGetOpaque(page)->flags == 0 &&
+		   AnnPageGetOpaque(page)->kind == kind;
+}
+
+Page
+ann_page_get(Relation index, Buffer buffer, AnnPageKind kind, uint32 model)
+{
+	Page page = BufferGetPage(buffer);
+
+	if (unlikely(!ann_page_is(page, kind)))
+		ann_page_corrupted(index, BufferGetBlockNumber(buffer),
+						   PageIsNew(page) ? "the page is empty"
+										   : "the page is not of the expected kind");
+	if (unlikely(model != 0 && AnnPageGetOpaque(page)->model != model))
+		ann_page_corrupted(index, BufferGetBlockNumber(buffer), "the page is of another model");
+	return page;
+}
+
+/*
+ * A link past the end must name the index as damaged, but asking for the length costs a system
+ * call. So the last length seen is kept where the heap keeps its insertion target, a field that
+ * index access methods leave alone and that vanishes with the file; only a block beyond it makes us
+ * ask again.
+ */
+static void
+check_block_number(Relation index, BlockNumber blkno)
+{
+	if (index->rd_smgr != NULL && index->rd_smgr->smgr_targblock != InvalidBlockNumber &&
+		blkno < index->rd_smgr->smgr_targblock)
+		return;
+	RelationGetSmgr(index)->smgr_targblock = RelationGetNumberOfBlocks(index);
+	if (blkno >= index->rd_smgr->smgr_targblock)
+		ann_page_corrupted(index, blkno, "a link points past the end of the index");
+}
+
+Buffer
+ann_page_read(Relation index, BlockNumber blkno, int lock)
+{
+	return ann_page_read_ring(index, blkno, lock, NULL);
+}
+
+Buffer
+ann_page_read_ring(Relation index, BlockNumber blkno, int lock, BufferAccessStrategy strategy)
+{
+	Buffer buffer;
+
+	check_block_number(index, blkno);
+	buffer = ReadBufferExtended(index, MAIN_FORKNUM, blkno, RBM_NORMAL, strategy);
+	LockBuffer(buffer, lock);
+	return buffer;
+}
+
+/*
+ * A page from the free space map is taken only if it is really free: the map is not WAL-logged and
+ * may lie. A FREE page may still be under the eyes of a reader that followed a link to it before it
+ * was unlinked; such a reader checks the page's kind and starts again (tids.h), so no wait is
+ * needed.
+ */
+static Buffer
+recycled_page(Relation index)
+{
+	for (;;)
+	{
+		BlockNumber blkno = GetFreeIndexPage(index);
+		Buffer buffer;
+
+		if (blkno == InvalidBlockNumber)
+			return InvalidBuffer;
+		buffer = ReadBuffer(index, blkno);
+		if (ConditionalLockBuffer(buffer))
+		{
+			Page page = BufferGetPage(buffer);
+
+			if (PageIsNew(page) || ann_page_is(page, ANN_PAGE_FREE))
+				return buffer;
+			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		}
+		ReleaseBuffer(buffer);
+	}
+}
+
+Buffer
+ann_page_extend(Relation index, ForkNumber fork)
+{
+	return ann_extend(index, fork);
+}
+
+Buffer
+ann_page_allocate(Relation index)
+{
+	Buffer buffer = recycled_page(index);
+
+	return BufferIsValid(buffer) ? buffer : ann_page_extend(index, MAIN_FORKNUM);
+}

@@ -1,0 +1,326 @@
+/*
+ * tree.c
+ *	  The centroids: node pages, scoring all leaves against a vector, choosing the nearest.
+ *
+ * NOTES
+ *	  Node pages form one chain in the order of the leaves' k-means parents. Centroids never change
+ *	  under a model number; only the block links of the entries do (leaf.c), under the page's
+ *exclusive lock. A centroid wider than a page stands on an entry page of its own and NODE_REST
+ *pages behind it in the same chain; both scores are sums over dimensions, so it is scored piece by
+ *piece.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/rel.h"
+
+#include "core/bf16.h"
+#include "core/kernels.h"
+#include "store/tree.h"
+
+/* The narrowest entry has a centroid of up to 8 bytes. */
+#define MAX_NODES_PER_PAGE (ANN_PAGE_PAYLOAD / (sizeof(AnnNodeEntry) + 8))
+
+/* Bytes of a wide centroid on its entry page. */
+#define ENTRY_PAGE_ROOM (ANN_PAGE_PAYLOAD - sizeof(AnnNodePageHeader) - sizeof(AnnNodeEntry))
+
+static Size
+centroid_bytes(const AnnModel *model)
+{
+	return model->dim * (model->f32_centroids ? sizeof(float) : sizeof(uint16));
+}
+
+static bool
+is_wide(const AnnModel *model)
+{
+	return centroid_bytes(model) > ENTRY_PAGE_ROOM;
+}
+
+AnnNodeEntry *
+ann_node_entry(const AnnModel *model, Page page, uint16 node_index)
+{
+	return (AnnNodeEntry *) (ann_page_payload(page) + sizeof(AnnNodePageHeader) +
+							 (Size) node_index * model->node_stride);
+}
+
+/* A node page, locked; its count is checked. */
+static Page
+read_node_page(Relation index, const AnnModel *model, BlockNumber blkno, int lock, Buffer *buffer)
+{
+	Page page;
+	AnnNodePageHeader *header;
+
+	*buffer = ann_page_read(index, blkno, lock);
+	page = ann_page_get(index, *buffer, ANN_PAGE_NODE, model->number);
+	header = (AnnNodePageHeader *) ann_page_payload(page);
+	if (header->count == 0 || header->count > model->nodes_per_page || header->level != 0)
+		ann_page_corrupted(index, blkno, "impossible node page header");
+	return page;
+}
+
+static void
+score_rows(const AnnModel *model, AnnCodeForm form, const float *vector, const void *rows, int num,
+		   int dim, float *scores)
+{
+	const AnnKernels *k = ann_kernels;
+
+	if (form == ANN_CODE_L2)
+		(model->f32_centroids ? k->l2_rows_f32 : k->l2_rows_bf16)(vector, rows, model->node_stride,
+																  num, dim, scores);
+	else
+		(model->f32_centroids ? k->ip_rows_f32 : k->ip_rows_bf16)(vector, rows, model->node_stride,
+																  num, dim, scores);
+}
+
+/*
+ * Calls piece for each contiguous piece of a wide centroid: the bytes on the entry page (locked by
+ * the caller), then those on the NODE_REST pages behind it. Returns the block after the last one.
+ */
+typedef void (*CentroidPiece)(void *arg, const void *bytes, int first_dim, int num_dims);
+
+static BlockNumber
+wide_centroid_pieces(Relation index, const AnnModel *model, Page page, CentroidPiece piece,
+					 void *arg)
+{
+	int element = model->f32_centroids ? sizeof(float) : sizeof(uint16);
+	int dims = ENTRY_PAGE_ROOM / element;
+	BlockNumber blkno = AnnPageGetOpaque(page)->next;
+
+	piece(arg, ann_node_entry(model, page, 0) + 1, 0, dims);
+	while (dims < model->dim)
+	{
+		Buffer buffer = ann_page_read(index, blkno, BUFFER_LOCK_SHARE);
+		Page rest = ann_page_get(index, buffer, ANN_PAGE_NODE_REST, model->number);
+		int num = Min(model->dim - dims, (int) (ANN_PAGE_PAYLOAD / element));
+
+		piece(arg, ann_page_payload(rest), dims, num);
+		dims += num;
+		blkno = AnnPageGetOpaque(rest)->next;
+		UnlockReleaseBuffer(buffer);
+	}
+	return blkno;
+}
+
+typedef struct ScorePiece
+{
+	const AnnModel *model;
+	AnnCodeForm form;
+	const float *vector;
+	float score;
+} ScorePiece;
+
+static void
+score_piece(void *arg, const void *bytes, int first_dim, int num_dims)
+{
+	ScorePiece *state = arg;
+
+	score_rows(state->model, state->form, state->vector + first_dim, bytes, 1, num_dims,
+			   &state->score);
+}
+
+void
+ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form, const float *vector,
+			   AnnLeafVisitor visit, void *arg)
+{
+	float scores[MAX_NODES_PER_PAGE];
+	BlockNumber blkno = model->tree_blkno;
+	uint32 done = 0;
+	bool wide = is_wide(model);
+
+	while (done < model->num_leaves)
+	{
+		Buffer buffer;
+		Page page;
+		AnnLeafRef leaf;
+		int count;
+
+		CHECK_FOR_INTERRUPTS();
+		page = read_node_page(index, model, blkno, BUFFER_LOCK_SHARE, &buffer);
+		count = ((AnnNodePageHeader *) ann_page_payload(page))->count;
+		leaf.node_blkno = blkno;
+		memset(scores, 0, sizeof(float) * count);
+		if (wide)
+		{
+			ScorePiece piece = {model, form, vector, 0};
+
+			blkno = wide_centroid_pieces(index, model, page, score_piece, &piece);
+			scores[0] = piece.score;
+		}
+		else
+		{
+			score_rows(model, form, vector, ann_node_entry(model, page, 0) + 1, count, model->dim,
+					   scores);
+			blkno = AnnPageGetOpaque(page)->next;
+		}
+		for (int i = 0; i < count; i++)
+		{
+			leaf.node_index = i;
+			leaf.entry = *ann_node_entry(model, page, i);
+			leaf.score = scores[i];
+			visit(arg, &leaf);
+		}
+		UnlockReleaseBuffer(buffer);
+		done += count;
+		if (done > model->num_leaves)
+			ann_page_corrupted(index, leaf.node_blkno, "more leaves than the metapage knows");
+	}
+}
+
+static void
+keep_nearest(void *arg, const AnnLeafRef *leaf)
+{
+	AnnLeafRef *best = arg;
+
+	if (leaf->score < best->score || best->node_blkno == InvalidBlockNumber)
+		*best = *leaf;
+}
+
+void
+ann_tree_nearest(Relation index, const AnnModel *model, const float *vector, AnnLeafRef *leaf,
+				 float *centroid)
+{
+	leaf->node_blkno = InvalidBlockNumber;
+	ann_tree_score(index, model, ANN_CODE_L2, vector, keep_nearest, leaf);
+	ann_tree_centroid(index, model, leaf->node_blkno, leaf->node_index, centroid);
+}
+
+typedef struct CopyPiece
+{
+	bool f32;
+	float *centroid;
+} CopyPiece;
+
+static void
+copy_piece(void *arg, const void *bytes, int first_dim, int num_dims)
+{
+	CopyPiece *state = arg;
+	float *out = state->centroid + first_dim;
+
+	if (state->f32)
+		memcpy(out, bytes, sizeof(float) * num_dims);
+	else
+		for (int i = 0; i < num_dims; i++)
+			out[i] = ann_bf16_to_float(((const uint16 *) bytes)[i]);
+}
+
+void
+ann_tree_centroid(Relation index, const AnnModel *model, BlockNumber node_blkno, uint16 node_index,
+				  float *centroid)
+{
+	CopyPiece piece = {model->f32_centroids, centroid};
+	Buffer buffer;
+	Page page = read_node_page(index, model, node_blkno, BUFFER_LOCK_SHARE, &buffer);
+
+	if (node_index >= ((AnnNodePageHeader *) ann_page_payload(page))->count)
+		ann_page_corrupted(index, node_blkno, "impossible node page header");
+	if (is_wide(model))
+		wide_centroid_pieces(index, model, page, copy_piece, &piece);
+	else
+		copy_piece(&piece, ann_node_entry(model, page, node_index) + 1, 0, model->dim);
+	UnlockReleaseBuffer(buffer);
+}
+
+/* ---- writing ---- */
+
+typedef struct NodeWriter
+{
+	Relation index;
+	const AnnModel *model;
+	bool log_pages;
+	Buffer buffer; /* page being filled, or invalid */
+} NodeWriter;
+
+static void
+finish_page(NodeWriter *writer)
+{
+	if (!BufferIsValid(writer->buffer))
+		return;
+	if (writer->log_pages)
+		ann_wal_log_page(writer->index, writer->buffer);
+	else
+		MarkBufferDirty(writer->buffer);
+	UnlockReleaseBuffer(writer->buffer);
+	writer->buffer = InvalidBuffer;
+}
+
+/* Starts a page of the chain; the page before it gets its link and is finished. */
+static Page
+start_page(NodeWriter *writer, AnnPageKind kind)
+{
+	Buffer next = ann_page_allocate(writer->index);
+	Page page = BufferGetPage(next);
+
+	CHECK_FOR_INTERRUPTS();
+	ann_page_init(page, kind, writer->model->number);
+	memset(ann_page_payload(page), 0, ANN_PAGE_PAYLOAD);
+	if (kind == ANN_PAGE_NODE)
+		((AnnNodePageHeader *) ann_page_payload(page))->overflow_blkno = InvalidBlockNumber;
+	if (BufferIsValid(writer->buffer))
+		AnnPageGetOpaque(BufferGetPage(writer->buffer))->next = BufferGetBlockNumber(next);
+	finish_page(writer);
+	writer->buffer = next;
+	return page;
+}
+
+static void
+narrow_centroid(const AnnModel *model, const float *centroid, int first_dim, int num_dims,
+				void *out)
+{
+	if (model->f32_centroids)
+		memcpy(out, centroid + first_dim, sizeof(float) * num_dims);
+	else
+		for (int i = 0; i < num_dims; i++)
+			((uint16 *) out)[i] = ann_bf16_from_float(centroid[first_dim + i]);
+}
+
+static void
+write_wide_centroid(NodeWriter *writer, Page page, const float *centroid)
+{
+	const AnnModel *model = writer->model;
+	int element = model->f32_centroids ? sizeof(float) : sizeof(uint16);
+	int dims = ENTRY_PAGE_ROOM / element;
+
+	narrow_centroid(model, centroid, 0, dims, ann_node_entry(model, page, 0) + 1);
+	while (dims < model->dim)
+	{
+		int num = Min(model->dim - dims, (int) (ANN_PAGE_PAYLOAD / element));
+
+		page = start_page(writer, ANN_PAGE_NODE_REST);
+		narrow_centroid(model, centroid, dims, num, ann_page_payload(page));
+		dims += num;
+	}
+}
+
+void
+ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entries,
+			   const float *centroids, uint32 num, bool log_pages, AnnSectionData *section)
+{
+	NodeWriter writer = {index, model, log_pages, InvalidBuffer};
+	bool wide = is_wide(model);
+	Page page = NULL;
+
+	memset(section, 0, sizeof(*section));
+	section->kind = ANN_SECTION_TREE;
+	section->version = 1;
+	section->required = 1;
+	section->model = model->number;
+	section->bytes = num;
+	for (uint32 i = 0; i < num; i++)
+	{
+		int on_page = i % model->nodes_per_page;
+		const float *centroid = centroids + (Size) i * model->dim;
+
+		if (on_page == 0)
+			page = start_page(&writer, ANN_PAGE_NODE);
+		if (i == 0)
+			section->first_blkno = BufferGetBlockNumber(writer.buffer);
+		((AnnNodePageHeader *) ann_page_payload(page))->count = on_page + 1;
+		*ann_node_entry(model, page, on_page) = entries[i];
+		if (wide)
+			write_wide_centroid(&writer, page, centroid);
+		else
+			narrow_centroid(model, centroid, 0, model->dim,
+							ann_node_entry(model, page, on_page) + 1);
+	}
+	finish_page(&writer);
+}

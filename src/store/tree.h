@@ -1,0 +1,52 @@
+/*
+ * tree.h
+ *	  The centroids: node pages, scoring all leaves against a vector, choosing the nearest.
+ */
+#ifndef ANN_STORE_TREE_H
+#define ANN_STORE_TREE_H
+
+#include "postgres.h"
+
+#include "store/meta.h"
+
+/* A leaf as a reader or writer of it needs it: its entry, and where that stands. */
+typedef struct AnnLeafRef
+{
+	BlockNumber node_blkno;
+	uint16 node_index;
+	AnnNodeEntry entry;
+	float score; /* squared L2 distance, or inner product, of centroid and vector */
+} AnnLeafRef;
+
+/* Called for every leaf, under the share lock of its node page: no locks, no catalog, no errors. */
+typedef void (*AnnLeafVisitor)(void *arg, const AnnLeafRef *leaf);
+
+/*
+ * Scores every leaf: squared L2 distance (form ANN_CODE_L2) or inner product (ANN_CODE_IP) of its
+ * stored centroid and vector (dim floats in the model's coordinates: mean taken off for L2). One
+ * share lock a node page; checks for interrupts between pages.
+ */
+extern void ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form,
+						   const float *vector, AnnLeafVisitor visit, void *arg);
+
+/* The leaf with the smallest squared L2 distance; its centroid is copied to centroid (dim floats).
+ */
+extern void ann_tree_nearest(Relation index, const AnnModel *model, const float *vector,
+							 AnnLeafRef *leaf, float *centroid);
+
+/* Copies the centroid of an entry out, widened to float. */
+extern void ann_tree_centroid(Relation index, const AnnModel *model, BlockNumber node_blkno,
+							  uint16 node_index, float *centroid);
+
+/*
+ * Writes node pages for num leaves (entries[i], its centroid at centroids + i * dim already rounded
+ * to what is stored) and fills in *section. log_pages as in ann_section_write.
+ */
+extern void
+ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entries,
+			   const float *centroids, uint32 num, bool log_pages, AnnSectionData *section);
+
+/* Entry number node_index of a node page image, or of the buffer's page. */
+extern AnnNodeEntry *ann_node_entry(const AnnModel *model, Page page, uint16 node_index);
+
+#endif

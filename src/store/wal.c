@@ -1,0 +1,62 @@
+/*
+ * wal.c
+ *	  The only user of WAL: edits by generic WAL records, and whole pages for bulk writing.
+ *
+ * NOTES
+ *	  A generic record holds four pages, so no edit touches more; a longer change is a sequence of
+ *	  edits of which every prefix is a valid index (src/README, "WAL").
+ */
+#include "postgres.h"
+
+#include "access/generic_xlog.h"
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "utils/rel.h"
+
+#include "store/wal.h"
+
+void
+ann_edit_begin(AnnEdit *edit, Relation index)
+{
+	edit->state = GenericXLogStart(index);
+	edit->num_pages = 0;
+}
+
+Page
+ann_edit_page(AnnEdit *edit, Buffer buffer, bool is_new)
+{
+	Assert(edit->num_pages < MAX_GENERIC_XLOG_PAGES);
+	edit->num_pages++;
+	return GenericXLogRegisterBuffer(edit->state, buffer, is_new ? GENERIC_XLOG_FULL_IMAGE : 0);
+}
+
+void
+ann_edit_finish(AnnEdit *edit)
+{
+	GenericXLogFinish(edit->state);
+}
+
+void
+ann_edit_abort(AnnEdit *edit)
+{
+	GenericXLogAbort(edit->state);
+}
+
+void
+ann_wal_log_range(Relation index, ForkNumber fork, BlockNumber from, BlockNumber to)
+{
+	/* the init fork of an unlogged index is logged although the index itself is not */
+	if (to > from && (RelationNeedsWAL(index) || fork == INIT_FORKNUM))
+		log_newpage_range(index, fork, from, to, true);
+}
+
+void
+ann_wal_log_page(Relation index, Buffer buffer)
+{
+	START_CRIT_SECTION();
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(index))
+		log_newpage_buffer(buffer, true);
+	END_CRIT_SECTION();
+}
