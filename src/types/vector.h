@@ -1,0 +1,56 @@
+/*
+ * vector.h
+ *	  The SQL type vector: its bytes, and the SQL distances for callers that hold float arrays.
+ *
+ * NOTES
+ *	  Text, wire and memory layout are pgvector's, so that its client libraries work unchanged.
+ *Every element is finite: each way in (text, binary, array) refuses NaN and infinity.
+ */
+#ifndef ANN_TYPES_VECTOR_H
+#define ANN_TYPES_VECTOR_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "compat.h"
+#include "core/base.h"
+
+#define VECTOR_MAX_DIM ANN_MAX_DIM
+
+typedef struct Vector
+{
+	int32 vl_len_; /* varlena header: SET_VARSIZE, VARSIZE */
+	int16 dim;     /* 1 .. VECTOR_MAX_DIM */
+	int16 unused;  /* always 0 */
+	float x[FLEXIBLE_ARRAY_MEMBER];
+} Vector;
+
+StaticAssertDecl(offsetof(Vector, x) == 8, "x follows an 8-byte header");
+
+#define VECTOR_SIZE(num_dims) (offsetof(Vector, x) + sizeof(float) * (Size) (num_dims))
+
+/*
+ * The value with a plain header: the datum itself, or a copy in the current memory context when it
+ * was toasted or packed (callers in a long-lived context free it if it is not the datum).
+ */
+#define DatumGetVector(datum) ((Vector *) PG_DETOAST_DATUM(datum))
+#define PG_GETARG_VECTOR(n) DatumGetVector(PG_GETARG_DATUM(n))
+
+/* A zero vector of dim dimensions (1 .. VECTOR_MAX_DIM) in the current memory context. */
+extern Vector *ann_vector_new(int dim);
+
+/*
+ * The results of <->, <#>, <=> and <+>, and of vector_l2_squared_distance, for two arrays of dim
+ * floats (vector_ops.c). The SQL functions call these very functions, so an index and a sort agree
+ * bit for bit under the same ann.simd. They need no alignment, allocate nothing and raise no error.
+ * Sums are floats: they overflow to infinity, and the cosine distance is NaN where a norm is zero
+ * or its square leaves the range of a float.
+ */
+extern double ann_vector_l2(const float *a, const float *b, int dim);
+extern double ann_vector_l2_squared(const float *a, const float *b, int dim);
+extern double ann_vector_negative_ip(const float *a, const float *b, int dim);
+extern double ann_vector_cosine(const float *a, const float *b, int dim);
+extern double ann_vector_l1(const float *a, const float *b, int dim);
+
+#endif

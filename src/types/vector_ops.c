@@ -1,0 +1,211 @@
+/*
+ * vector_ops.c
+ *	  Distances, norm and normalisation of the SQL type vector.
+ *
+ * NOTES
+ *	  Each distance is a plain function on float arrays, which the access method calls too; its SQL
+ *	  function adds detoasting and the check of dimensions. Accumulators are floats and results are
+ *	  widened to double, as in pgvector: the last bits depend on the kernels in use (ann.simd), so
+ *	  they differ between machines.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "fmgr.h"
+
+#include "compat.h"
+#include "core/kernels.h"
+#include "types/vector.h"
+
+typedef double (*FloatsDistance)(const float *a, const float *b, int dim);
+
+double
+ann_vector_l2(const float *a, const float *b, int dim)
+{
+	return sqrt((double) ann_kernels->l2_squared(a, b, dim));
+}
+
+double
+ann_vector_l2_squared(const float *a, const float *b, int dim)
+{
+	return (double) ann_kernels->l2_squared(a, b, dim);
+}
+
+double
+ann_vector_negative_ip(const float *a, const float *b, int dim)
+{
+	return (double) -ann_kernels->inner_product(a, b, dim);
+}
+
+/*
+ * The product of the squared norms is taken in double, where that of two float squares cannot
+ * overflow or vanish. Rounding may take the quotient a little past 1: it is cut, so that a distance
+ * is never negative. The comparisons let NaN through.
+ */
+double
+ann_vector_cosine(const float *a, const float *b, int dim)
+{
+	float parts[3];
+	double similarity;
+
+	ann_kernels->cosine_parts(a, b, dim, parts);
+	similarity = (double) parts[0] / sqrt((double) parts[1] * (double) parts[2]);
+	if (similarity > 1.0)
+		similarity = 1.0;
+	else if (similarity < -1.0)
+		similarity = -1.0;
+	return 1.0 - similarity;
+}
+
+double
+ann_vector_l1(const float *a, const float *b, int dim)
+{
+	return (double) ann_kernels->l1(a, b, dim);
+}
+
+/*
+ * The distance of arguments 0 and 1, which must have equal dimensions (else 22000). Detoasted
+ * copies are freed at once: an expression index or a sort may call us in a long-lived context.
+ */
+static double
+distance_of_args(FunctionCallInfo fcinfo, FloatsDistance distance)
+{
+	Vector *a = PG_GETARG_VECTOR(0);
+	Vector *b = PG_GETARG_VECTOR(1);
+	double result;
+
+	if (a->dim != b->dim)
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("different vector dimensions %d and %d", a->dim, b->dim)));
+	result = distance(a->x, b->x, a->dim);
+	PG_FREE_IF_COPY(a, 0);
+	PG_FREE_IF_COPY(b, 1);
+	return result;
+}
+
+/* Summed in double: float sums of squares would leave the range for elements past 1e19 or 1e-19. */
+static double
+norm_of(const Vector *vector)
+{
+	double sum = 0.0;
+
+	for (int i = 0; i < vector->dim; i++)
+		sum += (double) vector->x[i] * (double) vector->x[i];
+	return sqrt(sum);
+}
+
+/*
+ * l2_distance(vector, vector) returns float8: Euclidean distance, the operator <->. Errors:
+ * different dimensions (22000). Leaves nothing allocated.
+ */
+ANN_FUNCTION(ann_l2_distance);
+Datum
+ann_l2_distance(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l2));
+}
+
+/*
+ * vector_l2_squared_distance(vector, vector) returns float8: the same without the root. Errors:
+ * different dimensions (22000). Leaves nothing allocated.
+ */
+ANN_FUNCTION(ann_vector_l2_squared_distance);
+Datum
+ann_vector_l2_squared_distance(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l2_squared));
+}
+
+/*
+ * inner_product(vector, vector) returns float8. Errors: different dimensions (22000). Leaves
+ * nothing allocated.
+ */
+ANN_FUNCTION(ann_inner_product);
+Datum
+ann_inner_product(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(-distance_of_args(fcinfo, ann_vector_negative_ip));
+}
+
+/*
+ * vector_negative_inner_product(vector, vector) returns float8: the operator <#>, negated so that
+ * the greatest product comes first in ascending order. Errors: different dimensions (22000). Leaves
+ * nothing allocated.
+ */
+ANN_FUNCTION(ann_vector_negative_inner_product);
+Datum
+ann_vector_negative_inner_product(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_negative_ip));
+}
+
+/*
+ * cosine_distance(vector, vector) returns float8: 1 - cosine, the operator <=>, from 0 to 2; NaN
+ * for a zero vector. Errors: different dimensions (22000). Leaves nothing allocated.
+ */
+ANN_FUNCTION(ann_cosine_distance);
+Datum
+ann_cosine_distance(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_cosine));
+}
+
+/*
+ * l1_distance(vector, vector) returns float8: sum of absolute differences, the operator <+>.
+ * Errors: different dimensions (22000). Leaves nothing allocated.
+ */
+ANN_FUNCTION(ann_l1_distance);
+Datum
+ann_l1_distance(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l1));
+}
+
+/*
+ * vector_dims(vector) returns integer. No errors. Reads the header only: of a toasted value one
+ * chunk, copied into the current memory context and freed.
+ */
+ANN_FUNCTION(ann_vector_dims);
+Datum
+ann_vector_dims(PG_FUNCTION_ARGS)
+{
+	Size wanted = offsetof(Vector, x) - VARHDRSZ;
+	Vector *header = (Vector *) PG_GETARG_BYTEA_P_SLICE(0, 0, wanted);
+	int dim = header->dim;
+
+	PG_FREE_IF_COPY(header, 0);
+	PG_RETURN_INT32(dim);
+}
+
+/* vector_norm(vector) returns float8: Euclidean norm. No errors. Leaves nothing allocated. */
+ANN_FUNCTION(ann_vector_norm);
+Datum
+ann_vector_norm(PG_FUNCTION_ARGS)
+{
+	Vector *vector = PG_GETARG_VECTOR(0);
+	double norm = norm_of(vector);
+
+	PG_FREE_IF_COPY(vector, 0);
+	PG_RETURN_FLOAT8(norm);
+}
+
+/*
+ * l2_normalize(vector) returns vector: the argument divided by its norm, of the same dimensions; a
+ * zero vector stays zero. No errors: an element is never greater than the norm, so nothing
+ * overflows. The result is in the current memory context.
+ */
+ANN_FUNCTION(ann_l2_normalize);
+Datum
+ann_l2_normalize(PG_FUNCTION_ARGS)
+{
+	Vector *vector = PG_GETARG_VECTOR(0);
+	Vector *result = ann_vector_new(vector->dim);
+	double norm = norm_of(vector);
+
+	if (norm > 0.0)
+		for (int i = 0; i < vector->dim; i++)
+			result->x[i] = (float) (vector->x[i] / norm);
+	PG_FREE_IF_COPY(vector, 0);
+	PG_RETURN_POINTER(result);
+}
