@@ -11,9 +11,9 @@
  *	  RTLD_GLOBAL). From 16 on the server does this to every extension and marks what it must find;
  *	  on 15 PGDLLEXPORT is empty, and PG_FUNCTION_INFO_V1 does not mark the function itself. fmgr.h
  *	  uses PGDLLEXPORT only inside its macros, which expand in *our* files: giving it a meaning
- *here, after the server's headers, is enough for Pg_magic_func and pg_finfo_*, with gcc and clang
- *alike, and needs no flag (so it holds for the bitcode as well, which clang compiles without
- *CFLAGS). ANN_FUNCTION marks the function.
+ *	  here, after the server's headers, is enough for Pg_magic_func and pg_finfo_*, with gcc and
+ *	  clang alike, and needs no flag (so it holds for the bitcode as well, which clang compiles
+ *	  without CFLAGS). ANN_FUNCTION marks the function.
  */
 #ifndef ANN_COMPAT_H
 #define ANN_COMPAT_H
@@ -116,6 +116,13 @@
 #define ann_vacuum_heap_oid(info) RelationGetRelid((info)->heaprel)
 #else
 #define ann_vacuum_heap_oid(info) IndexGetRelation(RelationGetRelid((info)->index), false)
+#endif
+
+/* A path that the planner must not take; 18 counts what is disabled before it compares costs. */
+#if PG_VERSION_NUM >= 180000
+#define ANN_DISABLE_PATH(index_path) ((index_path)->path.disabled_nodes += 2)
+#else
+#define ANN_DISABLE_PATH(index_path) ((void) (index_path))
 #endif
 
 /* Parameters of amestimateparallelscan. */

@@ -5,10 +5,11 @@
  * NOTES
  *	  The common case locks one page, the one that the leaf's entry hints at, and writes one record.
  *	  When that block is full the node page is locked exclusively first, which serialises all
- *changes to the chains of its leaves: the rest of the chain is searched for a free lane (vacuum
- *leaves some), then a slot is taken from the node page's overflow page, which its leaves share, or
- *from a new page. Locks are taken in the order exact-leaf page, node page, leaf pages by ascending
- *	  block number, body pages, so no two writers wait for each other (src/README, "Locks").
+ *	  changes to the chains of its leaves: the rest of the chain is searched for a free lane (vacuum
+ *	  leaves some), then a slot is taken from the node page's overflow page, which its leaves share,
+ *	  or from a new page. Locks are taken in the order exact-leaf page, node page, leaf pages by
+ *	  ascending block number, body pages, so no two writers wait for each other (src/README,
+ *	  "Locks").
  */
 #include "postgres.h"
 

@@ -3,9 +3,9 @@
  *	  What stands on disk: page kinds, the metapage, node entries, and their validity.
  *
  * NOTES
- *	  Every page has a standard page header, a payload and AnnPageOpaqueData as its special space.
- *	  A change of anything here that an older library would misread bumps ANN_FORMAT_VERSION.
- *Offsets, units and ranges are stated at each field; src/README ("Pages") draws them.
+ *	  Every page has a standard page header, a payload and AnnPageOpaqueData as its special space. A
+ *	  change of anything here that an older library would misread bumps ANN_FORMAT_VERSION. Offsets,
+ *	  units and ranges are stated at each field; src/README ("Pages") draws them.
  */
 #ifndef ANN_STORE_FORMAT_H
 #define ANN_STORE_FORMAT_H
@@ -38,6 +38,7 @@ typedef enum AnnPageKind
 	ANN_PAGE_LEAF,      /* block slots */
 	ANN_PAGE_BODY,      /* codes of a long block */
 	ANN_PAGE_FREE,      /* unlinked; reusable */
+	ANN_PAGE_CENTROID_CODES, /* blocks of coded centroids */
 } AnnPageKind;
 
 typedef struct AnnPageOpaqueData
@@ -74,8 +75,9 @@ typedef enum AnnSectionKind
 	ANN_SECTION_CODEBOOK,    /* num_blocks * width * 16 floats, 16 codewords innermost */
 	ANN_SECTION_TREE,        /* chain of node pages; bytes = number of leaves */
 	ANN_SECTION_CALIBRATION, /* AnnCalibrationData */
+	ANN_SECTION_CENTROID_CODEBOOK, /* as CODEBOOK, for centroids; optional with the next */
+	ANN_SECTION_CENTROID_CODES, /* chain of pages; bytes = number of coded centroids */
 	ANN_SECTION_ROTATION,    /* the following kinds: reserved, refused when required */
-	ANN_SECTION_CENTROID_CODES,
 	ANN_SECTION_FILTER_SUMMARIES,
 	ANN_SECTION_REFINE_CODES,
 } AnnSectionKind;
@@ -103,7 +105,7 @@ typedef struct AnnCalibrationData
 	float leaves_growth; /* exponent: n(r) = leaves_at_10 * (r / 10) ^ growth, 0..2 */
 	float leaf_bias;     /* t of the inner product's leaf ranking, 0..1 */
 	uint32 queries;      /* pseudo-queries it was measured on; 0: defaults */
-	uint32 reserved;
+	float beam; /* leaves chosen by their centroids' codes for each that is wanted, 1..16 */
 } AnnCalibrationData;
 
 /* ---- the metapage ---- */
@@ -145,6 +147,8 @@ typedef struct AnnMetaData
 	uint32 num_blocks;
 	uint32 levels;       /* of the centroid tree: 1 */
 	uint32 trained_rows; /* rows of the sample */
+	uint32 centroid_width; /* of the centroids' codes: dimensions per block; 0: not coded */
+	uint32 centroid_blocks;
 	uint32 reserved;
 	float8 built_rows; /* rows coded when the model was made */
 	AnnSectionData sections[ANN_MAX_SECTIONS];
@@ -182,6 +186,10 @@ typedef struct AnnNodeEntry
 
 StaticAssertDecl(sizeof(AnnNodeEntry) == 32, "node entry is 32 bytes");
 StaticAssertDecl(sizeof(AnnNodePageHeader) == 16, "node page header is 16 bytes");
+
+/* ---- pages of coded centroids: a u32 count, then blocks from this offset of the payload ---- */
+
+#define ANN_CENTROIDS_OFFSET 8
 
 /* ---- exact and NULL leaves ---- */
 

@@ -4,10 +4,10 @@
  *
  * NOTES
  *	  A leaf page is an array of slots of one block each; a slot belongs to a leaf from the first
- *time it is given out, for as long as the model lives, so links between blocks never dangle and a
- *	  reader holds no lock from page to page. A long block (wider than a page) has a page for its
- *head, slot 0, and its codes on BODY pages, 16 bytes a sub-quantiser, which only a holder of the
- *head's page lock reads or writes.
+ *	  time it is given out, for as long as the model lives, so links between blocks never dangle and
+ *	  a reader holds no lock from page to page. A long block (wider than a page) has a page for its
+ *	  head, slot 0, and its codes on BODY pages, 16 bytes a sub-quantiser, which only a holder of
+ *	  the head's page lock reads or writes.
  */
 #include "postgres.h"
 

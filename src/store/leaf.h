@@ -4,8 +4,8 @@
  *
  * NOTES
  *	  A block never moves and is never unlinked, so a reader needs no lock between pages. Lock
- *order: exact-leaf page, node page, leaf pages by ascending block number, body pages of a long
- *block.
+ *	  order: exact-leaf page, node page, leaf pages by ascending block number, body pages of a long
+ *	  block.
  */
 #ifndef ANN_STORE_LEAF_H
 #define ANN_STORE_LEAF_H

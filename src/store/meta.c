@@ -40,6 +40,21 @@ ann_meta_seal(AnnMetaData *meta)
 	meta->checksum = meta_checksum(meta);
 }
 
+/* What it must say of the centroids' codes, if there are any. */
+static const char *
+validate_centroid_codes(const AnnMetaData *meta)
+{
+	if (meta->centroid_width == 0)
+		return meta->centroid_blocks == 0 ? NULL : "impossible size of the centroids' codes";
+	if (meta->centroid_width > ANN_MAX_DIM ||
+		meta->centroid_blocks != (meta->dim + meta->centroid_width - 1) / meta->centroid_width)
+		return "impossible size of the centroids' codes";
+	if (ann_section_find(meta, ANN_SECTION_CENTROID_CODEBOOK) == NULL ||
+		ann_section_find(meta, ANN_SECTION_CENTROID_CODES) == NULL)
+		return "a section of the centroids' codes is missing";
+	return NULL;
+}
+
 /* What a trained index's metapage must say; NULL when fine. */
 static const char *
 validate_trained(const AnnMetaData *meta)
@@ -66,7 +81,7 @@ validate_trained(const AnnMetaData *meta)
 	for (int i = 0; i < (int) lengthof(needed); i++)
 		if (ann_section_find(meta, needed[i]) == NULL)
 			return "a section of the model is missing";
-	return NULL;
+	return validate_centroid_codes(meta);
 }
 
 const char *
@@ -93,7 +108,7 @@ refuse_unknown_sections(Relation index, const AnnMetaData *meta)
 
 		if (section->kind == 0 || !section->required)
 			continue;
-		if (section->kind > ANN_SECTION_CALIBRATION || section->version != 1)
+		if (section->kind > ANN_SECTION_CENTROID_CODES || section->version != 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("index \"%s\" needs section %u, version %u, which this version of "

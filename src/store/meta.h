@@ -35,6 +35,11 @@ typedef struct AnnModel
 	AnnCalibrationData calibration;
 	AnnPq pq;    /* codebook and bias point into the chunk */
 	float *mean; /* dim floats, in the chunk */
+	/* codes of the centroids themselves; centroid_pq.num_blocks = 0: there are none */
+	AnnPq centroid_pq;
+	AnnBlockLayout centroid_layout;
+	int centroid_slots; /* blocks of them on a page */
+	BlockNumber centroid_blkno; /* first page */
 } AnnModel;
 
 /*

@@ -108,6 +108,22 @@ ann_model_derive(AnnModel *model)
 	model->node_stride = MAXALIGN(sizeof(AnnNodeEntry) + centroid_bytes);
 	model->nodes_per_page =
 		Max((ANN_PAGE_PAYLOAD - sizeof(AnnNodePageHeader)) / model->node_stride, 1);
+	if (model->centroid_pq.num_blocks == 0)
+		return;
+	model->centroid_layout = model->layout;
+	model->centroid_layout.num_blocks = model->centroid_pq.num_blocks;
+	if (!ann_block_layout_init(&model->centroid_layout, &reason))
+		elog(ERROR, "impossible block layout: %s", reason);
+	model->centroid_slots = (ANN_PAGE_PAYLOAD - ANN_CENTROIDS_OFFSET) / model->centroid_layout.block_bytes;
+	if (model->centroid_slots == 0)
+		elog(ERROR, "codes of centroids are too long");
+}
+
+/* Floats of codebook and bias of a quantiser. */
+static Size
+pq_floats(uint32 num_blocks, uint32 width)
+{
+	return ann_pq_codebook_floats(num_blocks, width) + ann_pq_bias_floats(num_blocks);
 }
 
 /* Bytes of an AnnModel with its arrays behind it. */
@@ -115,8 +131,20 @@ static Size
 model_size(const AnnMetaData *meta)
 {
 	return MAXALIGN(sizeof(AnnModel)) +
-		   sizeof(float) * (ann_pq_codebook_floats(meta->num_blocks, meta->width) +
-							ann_pq_bias_floats(meta->num_blocks) + meta->dim);
+		   sizeof(float) * (pq_floats(meta->num_blocks, meta->width) + meta->dim +
+							pq_floats(meta->centroid_blocks, meta->centroid_width));
+}
+
+/* Lays a quantiser's arrays out at floats; returns what is behind them. */
+static float *
+place_pq(AnnPq *pq, int dim, uint32 num_blocks, uint32 width, float *floats)
+{
+	pq->dim = dim;
+	pq->width = width;
+	pq->num_blocks = num_blocks;
+	pq->codebook = floats;
+	pq->bias = floats + ann_pq_codebook_floats(num_blocks, width);
+	return pq->bias + ann_pq_bias_floats(num_blocks);
 }
 
 /* Fills in the parts of a model that the metapage itself holds, pointers into its own chunk. */
@@ -137,13 +165,12 @@ model_from_meta(AnnModel *model, const AnnMetaData *meta)
 	model->layout.filter_bytes = meta->filter_bytes;
 	model->layout.refine_bytes = meta->refine_bytes;
 	model->layout.num_blocks = meta->num_blocks;
+	model->mean = place_pq(&model->pq, meta->dim, meta->num_blocks, meta->width, floats);
+	place_pq(&model->centroid_pq, meta->dim, meta->centroid_blocks, meta->centroid_width,
+			 model->mean + meta->dim);
+	if (meta->centroid_blocks > 0)
+		model->centroid_blkno = ann_section_find(meta, ANN_SECTION_CENTROID_CODES)->first_blkno;
 	ann_model_derive(model);
-	model->pq.dim = meta->dim;
-	model->pq.width = meta->width;
-	model->pq.num_blocks = meta->num_blocks;
-	model->pq.codebook = floats;
-	model->pq.bias = floats + ann_pq_codebook_floats(meta->num_blocks, meta->width);
-	model->mean = model->pq.bias + ann_pq_bias_floats(meta->num_blocks);
 }
 
 static bool
@@ -152,7 +179,7 @@ calibration_is_sane(const AnnCalibrationData *calibration)
 	return calibration->z > 0 && calibration->z < 100 && calibration->leaves_at_10 >= 1 &&
 		   calibration->leaves_at_10 < 1e9 && calibration->leaves_growth >= 0 &&
 		   calibration->leaves_growth <= 2 && calibration->leaf_bias >= 0 &&
-		   calibration->leaf_bias <= 1;
+		   calibration->leaf_bias <= 1 && calibration->beam >= 1 && calibration->beam <= 16;
 }
 
 /* Reads the sections into a model that model_from_meta has laid out. */
@@ -169,6 +196,13 @@ read_sections(Relation index, AnnModel *model, const AnnMetaData *meta)
 	ann_section_read(index, ann_section_find(meta, ANN_SECTION_CODEBOOK), model->pq.codebook,
 					 sizeof(float) * ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width));
 	ann_pq_rebias(&model->pq);
+	if (model->centroid_pq.num_blocks == 0)
+		return;
+	ann_section_read(index, ann_section_find(meta, ANN_SECTION_CENTROID_CODEBOOK),
+					 model->centroid_pq.codebook,
+					 sizeof(float) * ann_pq_codebook_floats(model->centroid_pq.num_blocks,
+															model->centroid_pq.width));
+	ann_pq_rebias(&model->centroid_pq);
 }
 
 /*

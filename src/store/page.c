@@ -4,7 +4,7 @@
  *
  * NOTES
  *	  What is read from disk is never trusted: every reader takes its page through ann_page_get,
- *which raises ERRCODE_INDEX_CORRUPTED with the block number, never an Assert.
+ *	  which raises ERRCODE_INDEX_CORRUPTED with the block number, never an Assert.
  */
 #include "postgres.h"
 

@@ -4,9 +4,9 @@
  *
  * NOTES
  *	  The head page of each has a fixed place and knows the page to append to. An appender reads
- *that hint under a share lock, then locks the hinted page; if it has been unlinked in between (its
- *kind is FREE then, or it has come back as something else), it starts again. Locks: head before any
- *	  other page of the chain.
+ *	  that hint under a share lock, then locks the hinted page; if it has been unlinked in between
+ *	  (its kind is FREE then, or it has come back as something else), it starts again. Locks: head
+ *	  before any other page of the chain.
  */
 #include "postgres.h"
 

@@ -4,9 +4,9 @@
  *
  * NOTES
  *	  The exact leaf holds what codes cannot say, and all rows of an untrained index. It is read as
- *a whole, at the start of a scan. Its pages may be unlinked behind a reader (training empties it);
- *a reader that steps on such a page starts again, which it may, as it has shown nothing yet. NULL
- *	  pages are never unlinked.
+ *	  a whole, at the start of a scan. Its pages may be unlinked behind a reader (training empties
+ *	  it); a reader that steps on such a page starts again, which it may, as it has shown nothing
+ *	  yet. NULL pages are never unlinked.
  */
 #ifndef ANN_STORE_TIDS_H
 #define ANN_STORE_TIDS_H

@@ -5,9 +5,9 @@
  * NOTES
  *	  Node pages form one chain in the order of the leaves' k-means parents. Centroids never change
  *	  under a model number; only the block links of the entries do (leaf.c), under the page's
- *exclusive lock. A centroid wider than a page stands on an entry page of its own and NODE_REST
- *pages behind it in the same chain; both scores are sums over dimensions, so it is scored piece by
- *piece.
+ *	  exclusive lock. A centroid wider than a page stands on an entry page of its own and NODE_REST
+ *	  pages behind it in the same chain; both scores are sums over dimensions, so it is scored piece
+ *	  by piece.
  */
 #include "postgres.h"
 
@@ -16,7 +16,11 @@
 
 #include "core/bf16.h"
 #include "core/kernels.h"
+#include "store/centroids.h"
 #include "store/tree.h"
+
+/* Centroids that an insert scores exactly: the nearest is among so many by their codes. */
+#define NEAREST_BY_CODE 24
 
 /* The narrowest entry has a centroid of up to 8 bytes. */
 #define MAX_NODES_PER_PAGE (ANN_PAGE_PAYLOAD / (sizeof(AnnNodeEntry) + 8))
@@ -166,6 +170,47 @@ ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form, const fl
 	}
 }
 
+void
+ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form, const float *vector,
+					  const AnnTid *places, int num, AnnLeafVisitor visit, void *arg)
+{
+	bool wide = is_wide(model);
+
+	for (int i = 0; i < num;)
+	{
+		AnnLeafRef leaf;
+		ItemPointerData place;
+		Buffer buffer;
+		Page page;
+		int count;
+
+		CHECK_FOR_INTERRUPTS();
+		ann_tid_to_pointer(places[i], &place);
+		leaf.node_blkno = ItemPointerGetBlockNumberNoCheck(&place);
+		page = read_node_page(index, model, leaf.node_blkno, BUFFER_LOCK_SHARE, &buffer);
+		count = ((AnnNodePageHeader *) ann_page_payload(page))->count;
+		do
+		{
+			ScorePiece piece = {model, form, vector, 0};
+
+			leaf.node_index = ItemPointerGetOffsetNumberNoCheck(&place) - 1;
+			if (leaf.node_index >= count)
+				ann_page_corrupted(index, leaf.node_blkno, "a code of an impossible centroid");
+			leaf.entry = *ann_node_entry(model, page, leaf.node_index);
+			if (wide)
+				wide_centroid_pieces(index, model, page, score_piece, &piece);
+			else
+				score_piece(&piece, ann_node_entry(model, page, leaf.node_index) + 1, 0,
+							model->dim);
+			leaf.score = piece.score;
+			visit(arg, &leaf);
+			if (++i < num)
+				ann_tid_to_pointer(places[i], &place);
+		} while (i < num && ItemPointerGetBlockNumberNoCheck(&place) == leaf.node_blkno);
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
 static void
 keep_nearest(void *arg, const AnnLeafRef *leaf)
 {
@@ -180,7 +225,17 @@ ann_tree_nearest(Relation index, const AnnModel *model, const float *vector, Ann
 				 float *centroid)
 {
 	leaf->node_blkno = InvalidBlockNumber;
-	ann_tree_score(index, model, ANN_CODE_L2, vector, keep_nearest, leaf);
+	if (model->centroid_pq.num_blocks == 0)
+		ann_tree_score(index, model, ANN_CODE_L2, vector, keep_nearest, leaf);
+	else
+	{
+		AnnTid places[NEAREST_BY_CODE];
+		int num = ann_centroids_best(index, model, vector, places, NEAREST_BY_CODE);
+
+		ann_tree_score_places(index, model, ANN_CODE_L2, vector, places, num, keep_nearest, leaf);
+	}
+	if (leaf->node_blkno == InvalidBlockNumber)
+		ann_page_corrupted(index, model->tree_blkno, "no centroid was found");
 	ann_tree_centroid(index, model, leaf->node_blkno, leaf->node_index, centroid);
 }
 
@@ -293,10 +348,12 @@ write_wide_centroid(NodeWriter *writer, Page page, const float *centroid)
 
 void
 ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entries,
-			   const float *centroids, uint32 num, bool log_pages, AnnSectionData *section)
+			   const float *centroids, uint32 num, bool log_pages, AnnSectionData *section,
+			   AnnTid *places)
 {
 	NodeWriter writer = {index, model, log_pages, InvalidBuffer};
 	bool wide = is_wide(model);
+	BlockNumber blkno = InvalidBlockNumber;
 	Page page = NULL;
 
 	memset(section, 0, sizeof(*section));
@@ -314,6 +371,9 @@ ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entrie
 			page = start_page(&writer, ANN_PAGE_NODE);
 		if (i == 0)
 			section->first_blkno = BufferGetBlockNumber(writer.buffer);
+		if (on_page == 0)
+			blkno = BufferGetBlockNumber(writer.buffer);
+		places[i] = ann_node_place(blkno, on_page);
 		((AnnNodePageHeader *) ann_page_payload(page))->count = on_page + 1;
 		*ann_node_entry(model, page, on_page) = entries[i];
 		if (wide)

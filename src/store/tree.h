@@ -29,6 +29,13 @@ typedef void (*AnnLeafVisitor)(void *arg, const AnnLeafRef *leaf);
 extern void ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form,
 						   const float *vector, AnnLeafVisitor visit, void *arg);
 
+/*
+ * The same for chosen entries: places (centroids.h) in ascending order, one share lock a node page.
+ */
+extern void ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form,
+								  const float *vector, const AnnTid *places, int num,
+								  AnnLeafVisitor visit, void *arg);
+
 /* The leaf with the smallest squared L2 distance; its centroid is copied to centroid (dim floats).
  */
 extern void ann_tree_nearest(Relation index, const AnnModel *model, const float *vector,
@@ -40,11 +47,12 @@ extern void ann_tree_centroid(Relation index, const AnnModel *model, BlockNumber
 
 /*
  * Writes node pages for num leaves (entries[i], its centroid at centroids + i * dim already rounded
- * to what is stored) and fills in *section. log_pages as in ann_section_write.
+ * to what is stored) and fills in *section, and the place of each entry. log_pages as in
+ * ann_section_write.
  */
-extern void
-ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entries,
-			   const float *centroids, uint32 num, bool log_pages, AnnSectionData *section);
+extern void ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entries,
+						   const float *centroids, uint32 num, bool log_pages,
+						   AnnSectionData *section, AnnTid *places);
 
 /* Entry number node_index of a node page image, or of the buffer's page. */
 extern AnnNodeEntry *ann_node_entry(const AnnModel *model, Page page, uint16 node_index);

@@ -1,7 +1,7 @@
 /*
  * wal.h
  *	  The only user of generic WAL: an edit of up to four pages that is replayed whole or not at
- *all, and the logging of pages written in bulk.
+ *	  all, and the logging of pages written in bulk.
  */
 #ifndef ANN_STORE_WAL_H
 #define ANN_STORE_WAL_H

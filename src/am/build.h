@@ -1,0 +1,126 @@
+/*
+ * build.h
+ *	  What the files that make an index share: build.c (CREATE INDEX), train.c (an index that grew
+ *	  from empty), trainer.c (sample to model), coder.c (rows to leaves), calibrate.c (defaults).
+ */
+#ifndef ANN_AM_BUILD_H
+#define ANN_AM_BUILD_H
+
+#include "am/am.h"
+#include "am/support.h"
+#include "core/kmeans.h"
+#include "store/leaf.h"
+#include "store/tree.h"
+#include "utils/tuplesort.h"
+
+/* Phases in pg_stat_progress_create_index; 1 is the server's "initializing". */
+#define ANN_PHASE_SAMPLE 2
+#define ANN_PHASE_CENTROIDS 3
+#define ANN_PHASE_CODES 4
+#define ANN_PHASE_ENCODE 5
+#define ANN_PHASE_SORT 6
+#define ANN_PHASE_WRITE 7
+
+/* A row on its way: value is not detoasted; valid until the visitor returns. */
+typedef void (*AnnRowVisitor)(void *arg, ItemPointer tid, Datum value, bool isnull);
+
+/*
+ * Where rows come from: the heap, or the row identifiers of an exact leaf. The callbacks take the
+ * source itself as their first argument (it is the first member of something larger).
+ */
+typedef struct AnnRowSource
+{
+	/* Estimate of the number of rows. */
+	double (*count)(struct AnnRowSource *source);
+	/* Visits a random part of the rows that holds about num_rows; all when there are fewer. */
+	void (*sample)(struct AnnRowSource *source, double num_rows, AnnRowVisitor visit, void *arg);
+	/* Visits every row; returns their number. */
+	double (*scan)(struct AnnRowSource *source, AnnRowVisitor visit, void *arg);
+} AnnRowSource;
+
+/* A uniform random sample of encodable rows (sample.c): num rows of dim floats, normalised. */
+typedef struct AnnSample
+{
+	float *rows;
+	AnnTid *tids;
+	size_t num;
+	size_t room;
+	double seen; /* encodable rows that passed by */
+	double nulls;
+} AnnSample;
+
+struct AnnCalibrator;
+
+typedef struct AnnBuilder
+{
+	Relation index;
+	const AnnTypeSupport *support;
+	AnnRowSource *source;
+	AnnOptions options;
+	AnnMetaData meta; /* of the model being made */
+	bool log_pages;   /* pages get their WAL records as they are written */
+	bool progress;    /* report to pg_stat_progress_create_index */
+	Size memory;      /* bytes that all of it may take */
+	MemoryContext context;
+	MemoryContext row_context; /* reset per row */
+	double estimated_rows;
+	AnnSample sample;
+	AnnModel *model;
+	AnnCentroids set; /* rounded to what is stored */
+	struct AnnCalibrator *calibrator;
+	char *centroid_blocks; /* coded centroids, or NULL */
+	/* A row that no code can describe, or NULL: its place is the caller's business. */
+	void (*exact_row)(void *arg, ItemPointer tid);
+	/* A row that was coded. */
+	void (*coded_row)(void *arg, ItemPointer tid);
+	void (*null_row)(void *arg, ItemPointer tid);
+	void *row_arg;
+	double coded_rows;
+} AnnBuilder;
+
+/* Sets up everything but source, callbacks, meta and flags. Allocates in the current context. */
+extern void ann_builder_init(AnnBuilder *builder, Relation index);
+extern void ann_builder_free(AnnBuilder *builder);
+/* Reports a phase, with a number of rows or leaves to come (0: unknown). */
+extern void ann_builder_phase(AnnBuilder *builder, int phase, double total);
+extern void ann_builder_done(AnnBuilder *builder, double done);
+/* Poll callback of the core's loops: interrupts. */
+extern bool ann_builder_poll(void *arg);
+/* Learns or checks the dimensions of a detoasted value. */
+extern int ann_builder_dim(AnnBuilder *builder, const struct varlena *value);
+
+/* sample.c: draws builder->sample of at most room rows. */
+extern void ann_sample_draw(AnnBuilder *builder, size_t room);
+/* Randomly exchanges rows so that the last num are a random part of the sample. */
+extern void ann_sample_hold_out(AnnSample *sample, int dim, size_t num, uint64 seed);
+
+/*
+ * trainer.c: from the source to builder->model, set and calibrator. False when there is nothing to
+ * train on, or (automatic num_leaves) so little that the index had better stay untrained.
+ */
+extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
+
+/*
+ * centroids.c: codes of the centroids. Trained after the model; calibrated (or dropped) with the
+ * pseudo-queries, in the model's coordinates; places are those of the node entries.
+ */
+extern void ann_centroids_train(AnnBuilder *builder);
+extern void ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queries,
+									const float *rho, AnnCalibrationData *calibration);
+extern void ann_centroids_set_places(AnnBuilder *builder, const AnnTid *places);
+
+/* coder.c: codes every row of the source and writes leaves, tree and sections; fills in meta. */
+extern void ann_coder_run(AnnBuilder *builder);
+
+/* calibrate.c */
+extern struct AnnCalibrator *
+ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *tids, int num);
+/* Shows it a batch of coded rows: x (mean taken off), their leaves, codes (num_blocks each). */
+extern void
+ann_calibrator_add(struct AnnCalibrator *calibrator, const float *rows, int num, const AnnTid *tids,
+				   const uint32 *leaves, const uint8 *codes, const AnnFactors *factors);
+/* rho: rms residual of each leaf. Fills in the calibration; *table16 where 8 bits are too few. */
+extern void ann_calibrator_finish(struct AnnCalibrator *calibrator, const float *rho,
+								  AnnCalibrationData *calibration, bool *table16);
+
+#endif

@@ -1,0 +1,442 @@
+/*
+ * calibrate.c
+ *	  The index's own defaults, measured on pseudo-queries: rows that were held out of the training
+ *	  and whose true neighbours are found within the build's one pass over all rows.
+ *
+ * NOTES
+ *	  Measured: how many leaves hold the true neighbours of rank 10 and of rank 100
+ *	  (num_leaves_to_search and its growth with the rank), how wide the error bound must be (z), how
+ *	  far the inner product's leaf ranking should favour wide leaves (leaf_bias), and whether 8 bits
+ *	  are enough for the query table. Real queries lie farther from the data than rows do, so the
+ *	  targets have a margin, proven on files whose queries the index never saw (src/README,
+ *	  "Calibration").
+ *
+ *	  Coordinates: L2 and cosine, the row with the mean taken off; inner product, the row itself
+ *	  (the mean goes back on), half of the queries with their own norm, half normalised.
+ */
+#include "postgres.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "am/build.h"
+#include "core/bf16.h"
+#include "core/kernels.h"
+
+#define NEIGHBOURS 100
+#define TOP 10
+/* Share of pseudo-queries' neighbours whose leaves must be searched, and the margin on top. */
+#define COVERAGE 0.97
+#define LEAVES_MARGIN 1.25
+/* Share of the true neighbours that must lie within z standard deviations. */
+#define BOUND_COVERAGE 0.985
+/* Variance that the rounded table may add to the code's own before it gets 16 bits. */
+#define TABLE_VARIANCE 0.2
+
+typedef struct AnnCalibrator AnnCalibrator;
+
+typedef struct Neighbour
+{
+	float distance; /* squared L2, or negative inner product */
+	uint32 leaf;
+	float deviation;   /* (estimate - distance) / sigma */
+	float variance;    /* sigma^2 of the code alone */
+	float table_error; /* error of the estimate through an 8-bit table */
+} Neighbour;
+
+struct AnnCalibrator
+{
+	AnnBuilder *builder;
+	int num;
+	int dim;
+	bool ip;
+	float *queries;
+	AnnTid *tids;
+	float *norms; /* squared norms of the queries */
+	float *bound; /* per query: its worst neighbour's distance, +inf until there are NEIGHBOURS */
+	int *counts;
+	Neighbour *neighbours; /* num * NEIGHBOURS, unordered */
+	uint8 *tables;         /* per query: 8-bit table */
+	float *steps;
+	float *bases;
+	float *products; /* one batch: num * batch */
+	float *row_norms;
+	float *decoded; /* one code */
+	int room;
+};
+
+/* Tables of all queries, to see what their rounding does. */
+static void
+make_tables(AnnCalibrator *calibrator)
+{
+	const AnnPq *pq = &calibrator->builder->model->pq;
+	int table = pq->num_blocks * ANN_CODEWORDS;
+	float *padded = palloc0(sizeof(float) * pq->num_blocks * pq->width);
+	float *floats = palloc(sizeof(float) * table);
+
+	for (int q = 0; q < calibrator->num; q++)
+	{
+		memcpy(padded, calibrator->queries + (Size) q * calibrator->dim,
+			   sizeof(float) * calibrator->dim);
+		ann_kernels->query_table(padded, pq->codebook, pq->num_blocks, pq->width, floats);
+		ann_pq_round_table(floats, pq->num_blocks, 8, calibrator->tables + (Size) q * table, NULL,
+						   &calibrator->steps[q], &calibrator->bases[q]);
+	}
+	pfree(floats);
+	pfree(padded);
+}
+
+AnnCalibrator *
+ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *tids, int num)
+{
+	MemoryContext old = MemoryContextSwitchTo(builder->context);
+	AnnCalibrator *calibrator = palloc0(sizeof(AnnCalibrator));
+	int dim = builder->meta.dim;
+	const AnnPq *pq = &builder->model->pq;
+
+	calibrator->builder = builder;
+	calibrator->num = num;
+	calibrator->dim = dim;
+	calibrator->ip = builder->meta.metric == ANN_METRIC_IP;
+	calibrator->queries = palloc(sizeof(float) * dim * num);
+	calibrator->tids = palloc(sizeof(AnnTid) * num);
+	calibrator->norms = palloc(sizeof(float) * num);
+	calibrator->bound = palloc(sizeof(float) * num);
+	calibrator->counts = palloc0(sizeof(int) * num);
+	calibrator->neighbours = palloc(sizeof(Neighbour) * NEIGHBOURS * num);
+	calibrator->tables = palloc((Size) num * pq->num_blocks * ANN_CODEWORDS);
+	calibrator->steps = palloc(sizeof(float) * num);
+	calibrator->bases = palloc(sizeof(float) * num);
+	calibrator->decoded = palloc(sizeof(float) * dim);
+	memcpy(calibrator->queries, queries, sizeof(float) * dim * num);
+	memcpy(calibrator->tids, tids, sizeof(AnnTid) * num);
+	for (int q = 0; q < num; q++)
+	{
+		float *query = calibrator->queries + (Size) q * dim;
+
+		if (calibrator->ip)
+		{
+			float norm;
+
+			for (int d = 0; d < dim; d++)
+				query[d] += builder->model->mean[d];
+			norm = sqrtf(ann_kernels->norm_squared(query, dim));
+			for (int d = 0; q % 2 == 1 && norm > 0 && d < dim; d++)
+				query[d] /= norm;
+		}
+		calibrator->norms[q] = ann_kernels->norm_squared(query, dim);
+		calibrator->bound[q] = INFINITY;
+	}
+	make_tables(calibrator);
+	MemoryContextSwitchTo(old);
+	return calibrator;
+}
+
+static Neighbour *
+worst_neighbour(Neighbour *list, int num)
+{
+	Neighbour *worst = list;
+
+	for (int i = 1; i < num; i++)
+		if (list[i].distance > worst->distance)
+			worst = &list[i];
+	return worst;
+}
+
+/* Fills the query's list up, then replaces its worst neighbour. */
+static void
+keep_neighbour(AnnCalibrator *calibrator, int q, const Neighbour *neighbour)
+{
+	Neighbour *list = calibrator->neighbours + (Size) q * NEIGHBOURS;
+
+	if (calibrator->counts[q] < NEIGHBOURS)
+		list[calibrator->counts[q]++] = *neighbour;
+	else
+		*worst_neighbour(list, NEIGHBOURS) = *neighbour;
+	if (calibrator->counts[q] == NEIGHBOURS)
+		calibrator->bound[q] = worst_neighbour(list, NEIGHBOURS)->distance;
+}
+
+/* Estimate of a coded row for a query, as the scan makes it but with float tables; and its errors.
+ */
+static void
+estimate(AnnCalibrator *calibrator, int q, Neighbour *neighbour, const float *row,
+		 const uint8 *codes, const AnnFactors *factors)
+{
+	const AnnBuilder *builder = calibrator->builder;
+	const AnnPq *pq = &builder->model->pq;
+	const float *query = calibrator->queries + (Size) q * calibrator->dim;
+	const float *centroid = builder->set.centroids + (Size) neighbour->leaf * calibrator->dim;
+	int dim = calibrator->dim;
+	float s = ann_bf16_to_float(factors->s);
+	float err = ann_bf16_to_float(factors->err);
+	const uint8 *table = calibrator->tables + (Size) q * pq->num_blocks * ANN_CODEWORDS;
+	uint32 sum = 0;
+	float product;
+	float est;
+	float g;
+
+	ann_pq_decode(pq, codes, calibrator->decoded);
+	product = ann_kernels->inner_product(query, calibrator->decoded, dim);
+	for (int m = 0; m < pq->num_blocks; m++)
+		sum += table[m * ANN_CODEWORDS + codes[m]];
+	if (calibrator->ip)
+	{
+		/* with w = 1, the scan's default where leaves lie around the query's direction */
+		g = -ann_kernels->inner_product(query, centroid, dim);
+		est = g + factors->b - s * product;
+		neighbour->variance =
+			err * err * ann_kernels->l2_squared(query, centroid, dim) / Max(dim - 1, 1);
+		neighbour->table_error =
+			s * (product - (calibrator->steps[q] * sum + calibrator->bases[q]));
+	}
+	else
+	{
+		g = ann_kernels->l2_squared(query, centroid, dim);
+		est = g + factors->b - 2 * s * product;
+		neighbour->variance = 4 * err * err * Min(Max(est, 0), g) / Max(dim - 1, 1);
+		neighbour->table_error =
+			2 * s * (product - (calibrator->steps[q] * sum + calibrator->bases[q]));
+	}
+	neighbour->deviation =
+		neighbour->variance > 0 ? (est - neighbour->distance) / sqrtf(neighbour->variance) : 0;
+}
+
+/* One row that may be a neighbour of query q: its exact distance decides. */
+static void
+consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, uint32 leaf,
+		 const uint8 *codes, const AnnFactors *factors)
+{
+	const float *query = calibrator->queries + (Size) q * calibrator->dim;
+	Neighbour neighbour = {.leaf = leaf};
+
+	if (memcmp(&tid, &calibrator->tids[q], sizeof(tid)) == 0)
+		return;
+	neighbour.distance = calibrator->ip ? -ann_kernels->inner_product(query, row, calibrator->dim)
+										: ann_kernels->l2_squared(query, row, calibrator->dim);
+	if (!(neighbour.distance < calibrator->bound[q]) ||
+		(!calibrator->ip && neighbour.distance == 0))
+		return;
+	estimate(calibrator, q, &neighbour, row, codes, factors);
+	keep_neighbour(calibrator, q, &neighbour);
+}
+
+void
+ann_calibrator_add(AnnCalibrator *calibrator, const float *rows, int num, const AnnTid *tids,
+				   const uint32 *leaves, const uint8 *codes, const AnnFactors *factors)
+{
+	int dim = calibrator->dim;
+	int num_blocks = calibrator->builder->model->pq.num_blocks;
+
+	if (calibrator->num == 0 || num == 0)
+		return;
+	if (num > calibrator->room)
+	{
+		MemoryContext context = calibrator->builder->context;
+
+		calibrator->room = num;
+		calibrator->products =
+			MemoryContextAllocHuge(context, sizeof(float) * calibrator->num * num);
+		calibrator->row_norms = MemoryContextAlloc(context, sizeof(float) * num);
+	}
+	ann_kernels->products(calibrator->queries, dim, calibrator->num, rows, dim, num, dim,
+						  calibrator->products, num);
+	for (int i = 0; i < num; i++)
+		calibrator->row_norms[i] =
+			calibrator->ip ? 0 : ann_kernels->norm_squared(rows + (Size) i * dim, dim);
+	for (int q = 0; q < calibrator->num; q++)
+	{
+		const float *products = calibrator->products + (Size) q * num;
+		float factor = calibrator->ip ? -1 : -2;
+		float offset = calibrator->ip ? 0 : calibrator->norms[q];
+
+		/* the blocked product cancels where a row is near: its rounding must not hide the row */
+		for (int i = 0; i < num; i++)
+			if (offset + calibrator->row_norms[i] + factor * products[i] -
+					64 * FLT_EPSILON * (offset + calibrator->row_norms[i]) <=
+				calibrator->bound[q])
+				consider(calibrator, q, rows + (Size) i * dim, tids[i], leaves[i],
+						 codes + (Size) i * num_blocks, &factors[i]);
+	}
+}
+
+/* ---- after the pass ---- */
+
+static int
+compare_neighbours(const void *a, const void *b)
+{
+	float x = ((const Neighbour *) a)->distance;
+	float y = ((const Neighbour *) b)->distance;
+
+	return (x > y) - (x < y);
+}
+
+static int
+compare_floats(const void *a, const void *b)
+{
+	float x = *(const float *) a;
+	float y = *(const float *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* The value that a share of the sorted list does not exceed. */
+static float
+quantile(float *values, int num, double share)
+{
+	if (num == 0)
+		return 0;
+	qsort(values, num, sizeof(float), compare_floats);
+	return values[Min(num - 1, (int) ceil(share * num))];
+}
+
+/*
+ * positions[q * NEIGHBOURS + r] = leaves that a search for query q opens before the one that holds
+ * its neighbour of rank r, with that one; 0 where there is no such neighbour.
+ */
+static void
+leaf_positions(AnnCalibrator *calibrator, const float *rho, float bias, float *positions)
+{
+	const AnnCentroids *set = &calibrator->builder->set;
+	float *scores = palloc_extended(sizeof(float) * set->num_centroids, MCXT_ALLOC_HUGE);
+	float *sorted = palloc_extended(sizeof(float) * set->num_centroids, MCXT_ALLOC_HUGE);
+
+	for (int q = 0; q < calibrator->num; q++)
+	{
+		const float *query = calibrator->queries + (Size) q * calibrator->dim;
+		float norm = sqrtf(calibrator->norms[q]);
+
+		CHECK_FOR_INTERRUPTS();
+		ann_kernels->products(query, calibrator->dim, 1, set->centroids, calibrator->dim,
+							  set->num_centroids, calibrator->dim, scores, set->num_centroids);
+		for (uint32 i = 0; i < set->num_centroids; i++)
+			scores[i] = calibrator->ip ? -scores[i] - bias * norm * rho[i]
+									   : set->centroid_bias[i] - 2 * scores[i];
+		memcpy(sorted, scores, sizeof(float) * set->num_centroids);
+		qsort(sorted, set->num_centroids, sizeof(float), compare_floats);
+		for (int r = 0; r < NEIGHBOURS; r++)
+		{
+			float score;
+			uint32 low = 0;
+			uint32 high = set->num_centroids;
+
+			positions[q * NEIGHBOURS + r] = 0;
+			if (r >= calibrator->counts[q])
+				continue;
+			score = scores[calibrator->neighbours[(Size) q * NEIGHBOURS + r].leaf];
+			while (low < high)
+			{
+				uint32 middle = low + (high - low) / 2;
+
+				if (sorted[middle] <= score)
+					low = middle + 1;
+				else
+					high = middle;
+			}
+			positions[q * NEIGHBOURS + r] = low;
+		}
+	}
+	pfree(sorted);
+	pfree(scores);
+}
+
+/* Leaves that cover a share of the neighbours of ranks [from, to). */
+static float
+leaves_for_ranks(AnnCalibrator *calibrator, const float *positions, int from, int to)
+{
+	float *values = palloc(sizeof(float) * calibrator->num * (to - from));
+	int num = 0;
+	float result;
+
+	for (int q = 0; q < calibrator->num; q++)
+		for (int r = from; r < Min(to, calibrator->counts[q]); r++)
+			values[num++] = positions[q * NEIGHBOURS + r];
+	result = quantile(values, num, COVERAGE);
+	pfree(values);
+	return Max(result, 1);
+}
+
+static void
+calibrate_leaves(AnnCalibrator *calibrator, const float *rho, AnnCalibrationData *calibration)
+{
+	static const float biases[] = {0, 0.05f, 0.1f, 0.15f, 0.2f, 0.3f};
+	float *positions = palloc(sizeof(float) * calibrator->num * NEIGHBOURS);
+	float at_100;
+
+	calibration->leaves_at_10 = INFINITY;
+	for (int i = 0; i < (calibrator->ip ? (int) lengthof(biases) : 1); i++)
+	{
+		float leaves;
+
+		leaf_positions(calibrator, rho, biases[i], positions);
+		leaves = leaves_for_ranks(calibrator, positions, 0, TOP);
+		if (leaves >= calibration->leaves_at_10)
+			continue;
+		calibration->leaves_at_10 = leaves;
+		calibration->leaf_bias = biases[i];
+		at_100 = leaves_for_ranks(calibrator, positions, NEIGHBOURS * 8 / 10, NEIGHBOURS);
+		calibration->leaves_growth = log10(Max(at_100 / leaves, 1.1));
+	}
+	calibration->leaves_at_10 *= LEAVES_MARGIN;
+	calibration->leaves_growth = Min(calibration->leaves_growth, 1.0f);
+	pfree(positions);
+}
+
+static void
+calibrate_bound(AnnCalibrator *calibrator, AnnCalibrationData *calibration, bool *table16)
+{
+	float *deviations = palloc(sizeof(float) * calibrator->num * TOP);
+	int num = 0;
+	double variance = 0;
+	double table_variance = 0;
+
+	for (int q = 0; q < calibrator->num; q++)
+		for (int r = 0; r < Min(TOP, calibrator->counts[q]); r++)
+		{
+			const Neighbour *neighbour = &calibrator->neighbours[(Size) q * NEIGHBOURS + r];
+
+			if (!isfinite(neighbour->deviation) || !isfinite(neighbour->variance))
+				continue;
+			deviations[num++] = neighbour->deviation;
+			variance += neighbour->variance;
+			table_variance += (double) neighbour->table_error * neighbour->table_error;
+		}
+	if (num > 0)
+		calibration->z = Max(1, Min(6, quantile(deviations, num, BOUND_COVERAGE)));
+	*table16 = table_variance > TABLE_VARIANCE * variance;
+	pfree(deviations);
+}
+
+void
+ann_calibrator_finish(AnnCalibrator *calibrator, const float *rho, AnnCalibrationData *calibration,
+					  bool *table16)
+{
+	MemoryContext context = AllocSetContextCreate(calibrator->builder->context, "ann calibration",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int measured = 0;
+
+	memset(calibration, 0, sizeof(*calibration));
+	calibration->z = 3;
+	calibration->leaves_at_10 = Max(1, calibrator->builder->set.num_centroids / 20.0);
+	calibration->leaves_growth = 0.3f;
+	for (int q = 0; q < calibrator->num; q++)
+	{
+		qsort(calibrator->neighbours + (Size) q * NEIGHBOURS, calibrator->counts[q],
+			  sizeof(Neighbour), compare_neighbours);
+		measured += calibrator->counts[q] > 0;
+	}
+	calibration->queries = measured;
+	if (measured > 0)
+	{
+		calibrate_leaves(calibrator, rho, calibration);
+		calibrate_bound(calibrator, calibration, table16);
+	}
+	ann_centroids_calibrate(calibrator->builder, calibrator->queries, calibrator->num, rho,
+							calibration);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}

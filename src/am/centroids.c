@@ -1,0 +1,299 @@
+/*
+ * centroids.c
+ *	  Codes for the centroids themselves, made with the index: so many leaves as are best for the
+ *	  rows need a search of their own.
+ *
+ * NOTES
+ *	  A query scores all centroids by code, with the kernel that scores rows, and only the best of
+ *	  them exactly. How many that must be (the "beam") is measured on the pseudo-queries; where the
+ *	  codes cannot tell the leaves apart (clusters so far from one another that the rounded table
+ *	  drowns the rest), the index does without.
+ */
+#include "postgres.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "am/build.h"
+#include "core/bf16.h"
+#include "store/centroids.h"
+
+/* Below this, scoring all centroids exactly costs less than a second table. */
+#define MIN_CODED_LEAVES 512
+#define MAX_CODE_BLOCKS 256
+#define TRAINING_ROWS 32768
+/* Share of the leaves to be searched that must be among those chosen by code. */
+#define BEAM_COVERAGE 0.995
+#define MAX_BEAM 4.0
+
+/* Chosen besides beam times the wanted: the order by code is coarse at its very top. */
+#define BEAM_EXTRA 16
+
+double
+ann_centroids_beam(double beam, double wanted)
+{
+	return ceil(beam * wanted) + BEAM_EXTRA;
+}
+
+/* Unit centroids (about the mean), as many as the quantiser is trained on, evenly spread. */
+static float *
+unit_centroids(AnnBuilder *builder, size_t *num)
+{
+	const AnnCentroids *set = &builder->set;
+	int dim = set->dim;
+	float *rows;
+
+	*num = Min(set->num_centroids, TRAINING_ROWS);
+	rows = MemoryContextAllocHuge(builder->context, sizeof(float) * *num * dim);
+	for (size_t i = 0; i < *num; i++)
+	{
+		const float *centroid =
+			set->centroids + (Size) ((double) i * set->num_centroids / *num) * dim;
+		float norm = sqrtf(ann_kernels->norm_squared(centroid, dim));
+
+		for (int d = 0; d < dim; d++)
+			rows[i * dim + d] = norm > 0 ? centroid[d] / norm : 0;
+	}
+	return rows;
+}
+
+static void
+train_quantiser(AnnBuilder *builder)
+{
+	AnnModel *model = builder->model;
+	AnnPq *pq = &model->centroid_pq;
+	size_t num;
+	float *rows = unit_centroids(builder, &num);
+	void *workspace;
+
+	pq->dim = model->dim;
+	pq->width =
+		Max(model->pq.width, (model->dim + MAX_CODE_BLOCKS - 1) / MAX_CODE_BLOCKS);
+	pq->num_blocks = (model->dim + pq->width - 1) / pq->width;
+	pq->codebook = MemoryContextAllocHuge(
+		builder->context, sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width));
+	pq->bias = MemoryContextAlloc(builder->context,
+								  sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
+	workspace = MemoryContextAllocHuge(builder->context, ann_pq_train_workspace_size(pq, num));
+	if (ann_pq_train(pq, rows, num, 10, builder->options.seed, ann_builder_poll, NULL,
+					 workspace) != ANN_OK)
+		elog(ERROR, "training was interrupted");
+	pfree(workspace);
+	pfree(rows);
+	ann_model_derive(model);
+}
+
+/* Encodes every centroid about the mean; false when one cannot be described. */
+static bool
+encode_centroids(AnnBuilder *builder)
+{
+	const AnnModel *model = builder->model;
+	const AnnPq *pq = &model->centroid_pq;
+	const AnnBlockLayout *layout = &model->centroid_layout;
+	uint32 num = builder->set.num_centroids;
+	float *origin = palloc0(sizeof(float) * model->dim);
+	float *scratch = palloc(sizeof(float) * ann_pq_encode_scratch_floats(pq));
+	uint8 *codes = palloc(pq->num_blocks);
+	AnnEntry entry = {.codes = codes};
+	bool possible = true;
+
+	entry.tid = ann_node_place(0, 0); /* the real place is not known before the tree is written */
+	builder->centroid_blocks = MemoryContextAllocHuge(
+		builder->context,
+		(Size) layout->block_bytes * ((num + ANN_BLOCK_LANES - 1) / ANN_BLOCK_LANES));
+	for (uint32 i = 0; i < num && possible; i++)
+	{
+		char *block = builder->centroid_blocks + (Size) i / ANN_BLOCK_LANES * layout->block_bytes;
+
+		if (i % ANN_BLOCK_LANES == 0)
+			ann_block_init(block, layout, 0, 0);
+		possible = ann_pq_encode_row(pq, ANN_CODE_L2,
+									 builder->set.centroids + (Size) i * model->dim, origin, codes,
+									 &entry.factors, scratch);
+		if (possible)
+			ann_block_set(block, layout, i % ANN_BLOCK_LANES, &entry);
+	}
+	pfree(codes);
+	pfree(scratch);
+	pfree(origin);
+	return possible;
+}
+
+static void
+drop_codes(AnnBuilder *builder)
+{
+	AnnPq *pq = &builder->model->centroid_pq;
+
+	if (builder->centroid_blocks != NULL)
+		pfree(builder->centroid_blocks);
+	builder->centroid_blocks = NULL;
+	pfree(pq->codebook);
+	pfree(pq->bias);
+	memset(pq, 0, sizeof(*pq));
+}
+
+void
+ann_centroids_train(AnnBuilder *builder)
+{
+	MemoryContext old = MemoryContextSwitchTo(builder->context);
+
+	if (builder->set.num_centroids >= MIN_CODED_LEAVES)
+	{
+		train_quantiser(builder);
+		if (!encode_centroids(builder))
+			drop_codes(builder);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* The lanes' err is rho, which is known only now. */
+static void
+set_rho(AnnBuilder *builder, const float *rho)
+{
+	const AnnBlockLayout *layout = &builder->model->centroid_layout;
+
+	for (uint32 i = 0; i < builder->set.num_centroids; i++)
+	{
+		char *block = builder->centroid_blocks + (Size) i / ANN_BLOCK_LANES * layout->block_bytes;
+
+		((uint16 *) (block + layout->offset_err))[i % ANN_BLOCK_LANES] =
+			ann_bf16_from_float_up(rho[i]);
+	}
+}
+
+/* Keys of all centroids by code. */
+static void
+all_keys(AnnBuilder *builder, const float *query, float spread, uint8 *table, float *keys)
+{
+	const AnnModel *model = builder->model;
+	AnnBoundParams bounds;
+	float lanes[ANN_BLOCK_LANES];
+
+	ann_centroids_table(model, model->form, query, spread, table, &bounds);
+	for (uint32 i = 0; i < builder->set.num_centroids; i += ANN_BLOCK_LANES)
+	{
+		ann_centroids_keys(model,
+						   builder->centroid_blocks +
+							   (Size) i / ANN_BLOCK_LANES * model->centroid_layout.block_bytes,
+						   table, &bounds, INFINITY, lanes);
+		memcpy(keys + i, lanes,
+			   sizeof(float) * Min(ANN_BLOCK_LANES, builder->set.num_centroids - i));
+	}
+}
+
+static int
+compare_floats(const void *left, const void *right)
+{
+	float a = *(const float *) left;
+	float b = *(const float *) right;
+
+	return (a > b) - (a < b);
+}
+
+/* How many of the sorted values are not above a value. */
+static uint32
+rank_of(const float *sorted, uint32 num, float value)
+{
+	uint32 low = 0;
+	uint32 high = num;
+
+	while (low < high)
+	{
+		uint32 middle = low + (high - low) / 2;
+
+		if (sorted[middle] <= value)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/*
+ * Ranks by code of the leaves that one query should search: those whose exact score is among the
+ * wanted best. Returns their number.
+ */
+static int
+code_ranks(const float *exact, const float *keys, float *scratch, uint32 num, uint32 wanted,
+		   float *ranks)
+{
+	float worst;
+	int found = 0;
+
+	memcpy(scratch, exact, sizeof(float) * num);
+	qsort(scratch, num, sizeof(float), compare_floats);
+	worst = scratch[wanted - 1];
+	memcpy(scratch, keys, sizeof(float) * num);
+	qsort(scratch, num, sizeof(float), compare_floats);
+	for (uint32 i = 0; i < num && found < (int) wanted; i++)
+		if (exact[i] <= worst)
+			ranks[found++] = rank_of(scratch, num, keys[i]);
+	return found;
+}
+
+void
+ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queries,
+						const float *rho, AnnCalibrationData *calibration)
+{
+	const AnnCentroids *set = &builder->set;
+	const AnnModel *model = builder->model;
+	uint32 num = set->num_centroids;
+	uint32 wanted = Min(Max(calibration->leaves_at_10, 10), num);
+	bool ip = model->form == ANN_CODE_IP;
+	float *exact;
+	float *keys;
+	float *scratch;
+	float *ranks;
+	uint8 *table;
+	int found = 0;
+
+	calibration->beam = 1;
+	if (builder->centroid_blocks == NULL)
+		return;
+	set_rho(builder, rho);
+	exact = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
+	keys = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
+	scratch = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
+	ranks = palloc_extended(sizeof(float) * wanted * Max(num_queries, 1), MCXT_ALLOC_HUGE);
+	table = palloc((Size) model->centroid_pq.num_blocks * ANN_CODEWORDS);
+	for (int q = 0; q < num_queries; q++)
+	{
+		const float *query = queries + (Size) q * model->dim;
+		float spread =
+			calibration->leaf_bias * sqrtf(ann_kernels->norm_squared(query, model->dim));
+
+		CHECK_FOR_INTERRUPTS();
+		ann_kernels->products(query, model->dim, 1, set->centroids, model->dim, num, model->dim,
+							  exact, num);
+		for (uint32 i = 0; i < num; i++)
+			exact[i] = ip ? -exact[i] - spread * rho[i] : set->centroid_bias[i] - 2 * exact[i];
+		all_keys(builder, query, ip ? spread : 0, table, keys);
+		found += code_ranks(exact, keys, scratch, num, wanted, ranks + found);
+	}
+	if (found > 0)
+	{
+		qsort(ranks, found, sizeof(float), compare_floats);
+		calibration->beam =
+			(ranks[Min(found - 1, (int) (BEAM_COVERAGE * found))] - BEAM_EXTRA) / wanted;
+	}
+	if (calibration->beam > MAX_BEAM)
+		drop_codes(builder);
+	calibration->beam = Max(1.1, Min(calibration->beam, MAX_BEAM));
+}
+
+void
+ann_centroids_set_places(AnnBuilder *builder, const AnnTid *places)
+{
+	const AnnBlockLayout *layout = &builder->model->centroid_layout;
+
+	for (uint32 i = 0; i < builder->set.num_centroids; i++)
+	{
+		char *block = builder->centroid_blocks + (Size) i / ANN_BLOCK_LANES * layout->block_bytes;
+
+		memcpy(block + layout->offset_tids + i % ANN_BLOCK_LANES * sizeof(AnnTid), &places[i],
+			   sizeof(AnnTid));
+	}
+}

@@ -1,0 +1,346 @@
+/*
+ * coder.c
+ *	  Codes every row of the source and writes the leaves.
+ *
+ * NOTES
+ *	  One pass over the rows: batches are assigned to leaves by blocked products, encoded, shown to
+ *	  the calibrator and put, as leaf, row identifier and code, into a tuplesort: codes are sorted,
+ *	  never vectors. The sorted stream is written as contiguous leaves, then the tree, then the
+ *	  sections.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/tuplesort.h"
+
+#include "am/build.h"
+#include "store/centroids.h"
+
+/* Rows assigned together; fewer where they are wide, to stay within a few megabytes. */
+#define MAX_BATCH 512
+#define BATCH_BYTES (4 * 1024 * 1024)
+
+typedef struct Coder
+{
+	AnnBuilder *builder;
+	int dim;
+	int room;    /* rows of a batch */
+	int num;     /* rows in it */
+	float *rows; /* mean taken off */
+	AnnTid *tids;
+	uint32 *leaves;
+	float *distances;
+	uint8 *codes; /* num_blocks bytes a row */
+	AnnFactors *factors;
+	float *scratch;
+	void *workspace;
+	Tuplesortstate *sort;
+	TupleTableSlot *in;   /* rows on their way into the sort */
+	TupleTableSlot *slot; /* rows on their way out */
+	bytea *payload;       /* factors, then the code packed two nibbles a byte */
+	double *energy;       /* per leaf: sum of squared residuals */
+	uint32 *counts;       /* per leaf: rows */
+} Coder;
+
+static Size
+payload_size(const AnnModel *model)
+{
+	return VARHDRSZ + sizeof(AnnFactors) + (model->layout.num_blocks + 1) / 2;
+}
+
+static Tuplesortstate *
+begin_sort(Coder *coder, int kilobytes)
+{
+	AttrNumber attributes[] = {1, 2};
+	Oid operators[] = {Int4LessOperator, TIDLessOperator};
+	Oid collations[] = {InvalidOid, InvalidOid};
+	bool nulls_first[] = {false, false};
+	TupleDesc desc = CreateTemplateTupleDesc(3);
+
+	TupleDescInitEntry(desc, 1, "leaf", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "tid", TIDOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "code", BYTEAOID, -1, 0);
+	coder->in = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	coder->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	return tuplesort_begin_heap(desc, 2, attributes, operators, collations, nulls_first, kilobytes,
+								NULL, TUPLESORT_NONE);
+}
+
+static void
+coder_init(Coder *coder, AnnBuilder *builder)
+{
+	const AnnModel *model = builder->model;
+	Size leaves = builder->set.num_centroids;
+	Size used = ann_centroids_size(model->dim, leaves) + BATCH_BYTES;
+
+	memset(coder, 0, sizeof(*coder));
+	coder->builder = builder;
+	coder->dim = model->dim;
+	coder->room = Max(8, Min(MAX_BATCH, BATCH_BYTES / (model->dim * (int) sizeof(float))));
+	coder->rows = palloc(sizeof(float) * model->dim * coder->room);
+	coder->tids = palloc(sizeof(AnnTid) * coder->room);
+	coder->leaves = palloc(sizeof(uint32) * coder->room);
+	coder->distances = palloc(sizeof(float) * coder->room);
+	coder->codes = palloc((Size) model->layout.num_blocks * coder->room);
+	coder->factors = palloc(sizeof(AnnFactors) * coder->room);
+	coder->scratch = palloc(sizeof(float) * ann_pq_encode_scratch_floats(&model->pq));
+	coder->workspace = palloc_extended(
+		ann_centroids_assign_workspace_size(&builder->set, coder->room), MCXT_ALLOC_HUGE);
+	coder->payload = palloc0(payload_size(model));
+	SET_VARSIZE(coder->payload, payload_size(model));
+	coder->energy = palloc_extended(sizeof(double) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	coder->counts = palloc_extended(sizeof(uint32) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	coder->sort = begin_sort(
+		coder, Max(1024, (int) ((builder->memory - Min(used, builder->memory / 2)) / 1024)));
+}
+
+/* Puts row i of the batch, coded, into the sort. */
+static void
+put_row(Coder *coder, int i)
+{
+	const AnnModel *model = coder->builder->model;
+	int num_blocks = model->layout.num_blocks;
+	const uint8 *codes = coder->codes + (Size) i * num_blocks;
+	char *out = VARDATA(coder->payload);
+	TupleTableSlot *slot = coder->in;
+	ItemPointerData tid;
+
+	memcpy(out, &coder->factors[i], sizeof(AnnFactors));
+	out += sizeof(AnnFactors);
+	for (int m = 0; m + 1 < num_blocks; m += 2)
+		out[m / 2] = codes[m] | codes[m + 1] << 4;
+	if (num_blocks % 2 == 1)
+		out[num_blocks / 2] = codes[num_blocks - 1];
+	ann_tid_to_pointer(coder->tids[i], &tid);
+
+	ExecClearTuple(slot);
+	slot->tts_values[0] = Int32GetDatum((int32) coder->leaves[i]);
+	slot->tts_values[1] = PointerGetDatum(&tid);
+	slot->tts_values[2] = PointerGetDatum(coder->payload);
+	memset(slot->tts_isnull, false, 3);
+	ExecStoreVirtualTuple(slot);
+	tuplesort_puttupleslot(coder->sort, slot);
+}
+
+/* Encodes the batch; rows that no code describes are taken out of it. */
+static void
+flush_batch(Coder *coder)
+{
+	AnnBuilder *builder = coder->builder;
+	const AnnModel *model = builder->model;
+	int num_blocks = model->layout.num_blocks;
+	int kept = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	ann_centroids_assign(&builder->set, coder->rows, coder->dim, coder->num, coder->leaves,
+						 coder->distances, coder->workspace);
+	for (int i = 0; i < coder->num; i++)
+	{
+		const float *row = coder->rows + (Size) i * coder->dim;
+		ItemPointerData tid;
+
+		ann_tid_to_pointer(coder->tids[i], &tid);
+		if (!ann_pq_encode_row(&model->pq, model->form, row,
+							   builder->set.centroids + (Size) coder->leaves[i] * coder->dim,
+							   coder->codes + (Size) kept * num_blocks, &coder->factors[kept],
+							   coder->scratch))
+		{
+			builder->exact_row(builder->row_arg, &tid);
+			continue;
+		}
+		if (kept < i)
+			memcpy(coder->rows + (Size) kept * coder->dim, row, sizeof(float) * coder->dim);
+		coder->tids[kept] = coder->tids[i];
+		coder->leaves[kept] = coder->leaves[i];
+		coder->energy[coder->leaves[i]] += coder->distances[i];
+		coder->counts[coder->leaves[i]]++;
+		put_row(coder, kept++);
+		if (builder->coded_row != NULL)
+			builder->coded_row(builder->row_arg, &tid);
+	}
+	ann_calibrator_add(builder->calibrator, coder->rows, kept, coder->tids, coder->leaves,
+					   coder->codes, coder->factors);
+	builder->coded_rows += kept;
+	coder->num = 0;
+	ann_builder_done(builder, builder->coded_rows);
+}
+
+static void
+code_row(void *arg, ItemPointer tid, Datum value, bool isnull)
+{
+	Coder *coder = arg;
+	AnnBuilder *builder = coder->builder;
+	MemoryContext old;
+	struct varlena *detoasted;
+	float *scratch;
+
+	if (isnull)
+	{
+		builder->null_row(builder->row_arg, tid);
+		return;
+	}
+	old = MemoryContextSwitchTo(builder->row_context);
+	detoasted = PG_DETOAST_DATUM(value);
+	ann_builder_dim(builder, detoasted);
+	scratch = palloc(sizeof(float) * coder->dim);
+	if (ann_row_prepare(builder->support->metric, coder->dim, builder->model->mean,
+						builder->support->floats(detoasted, scratch),
+						coder->rows + (Size) coder->num * coder->dim))
+		coder->tids[coder->num++] = ann_tid_from_pointer(tid);
+	else
+		builder->exact_row(builder->row_arg, tid);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(builder->row_context);
+	if (coder->num == coder->room)
+		flush_batch(coder);
+}
+
+/* Node entries of the leaves, not yet with blocks; *rho the rms residual of each. */
+static AnnNodeEntry *
+make_entries(Coder *coder, float **rho)
+{
+	AnnBuilder *builder = coder->builder;
+	uint32 num = builder->set.num_centroids;
+	AnnNodeEntry *entries = palloc_extended(sizeof(AnnNodeEntry) * num, MCXT_ALLOC_HUGE);
+
+	*rho = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < num; i++)
+	{
+		AnnNodeEntry *entry = &entries[i];
+
+		(*rho)[i] = coder->counts[i] > 0 ? sqrt(coder->energy[i] / coder->counts[i]) : 0;
+		memset(entry, 0, sizeof(*entry));
+		entry->leaf = builder->meta.next_leaf + i;
+		entry->head_blkno = InvalidBlockNumber;
+		entry->hint_blkno = InvalidBlockNumber;
+		entry->norm2 = builder->set.centroid_bias[i];
+		entry->rho = (*rho)[i];
+	}
+	return entries;
+}
+
+/* The sorted codes as contiguous leaves. */
+static void
+write_leaves(Coder *coder, AnnNodeEntry *entries)
+{
+	AnnBuilder *builder = coder->builder;
+	int num_blocks = builder->model->layout.num_blocks;
+	uint8 *codes = palloc(num_blocks + 1);
+	AnnBulkWriter *writer =
+		ann_bulk_begin(builder->index, builder->model, entries, builder->log_pages);
+	double done = 0;
+
+	ann_builder_phase(builder, ANN_PHASE_WRITE, builder->coded_rows);
+	while (tuplesort_gettupleslot(coder->sort, true, false, coder->slot, NULL))
+	{
+		AnnEntry entry = {.secondary = false, .codes = codes};
+		const char *payload;
+		bool isnull;
+		uint32 leaf = DatumGetInt32(slot_getattr(coder->slot, 1, &isnull));
+
+		entry.tid = ann_tid_from_pointer(
+			(ItemPointer) DatumGetPointer(slot_getattr(coder->slot, 2, &isnull)));
+		payload = VARDATA_ANY(DatumGetPointer(slot_getattr(coder->slot, 3, &isnull)));
+		memcpy(&entry.factors, payload, sizeof(AnnFactors));
+		payload += sizeof(AnnFactors);
+		for (int m = 0; m < num_blocks; m++)
+			codes[m] = (uint8) payload[m / 2] >> (m % 2 * 4) & 0x0f;
+		ann_bulk_add(writer, leaf, &entry);
+		done += 1;
+		if ((int64) done % 1024 == 0)
+		{
+			CHECK_FOR_INTERRUPTS();
+			ann_builder_done(builder, done);
+		}
+	}
+	ann_bulk_finish(writer);
+}
+
+/* The codes of the centroids, if they have any: two optional sections. */
+static void
+write_centroid_codes(AnnBuilder *builder, const AnnTid *places, AnnSectionData *section)
+{
+	const AnnModel *model = builder->model;
+	const AnnPq *pq = &model->centroid_pq;
+
+	builder->meta.centroid_width = pq->width;
+	builder->meta.centroid_blocks = pq->num_blocks;
+	if (builder->centroid_blocks == NULL)
+		return;
+	ann_centroids_set_places(builder, places);
+	ann_section_write(builder->index, ANN_SECTION_CENTROID_CODEBOOK, model->number, pq->codebook,
+					  sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width),
+					  builder->log_pages, section++);
+	ann_centroids_write(builder->index, model, builder->centroid_blocks,
+						(model->num_leaves + ANN_BLOCK_LANES - 1) / ANN_BLOCK_LANES,
+						builder->log_pages, section);
+}
+
+/* Sections, and the metapage's account of the model. */
+static void
+write_model(AnnBuilder *builder, const AnnNodeEntry *entries)
+{
+	AnnMetaData *meta = &builder->meta;
+	AnnModel *model = builder->model;
+	AnnSectionData *section = meta->sections;
+	AnnTid *places;
+
+	memset(meta->sections, 0, sizeof(meta->sections));
+	ann_section_write(builder->index, ANN_SECTION_MEAN, model->number, model->mean,
+					  sizeof(float) * model->dim, builder->log_pages, section++);
+	ann_section_write(builder->index, ANN_SECTION_CODEBOOK, model->number, model->pq.codebook,
+					  sizeof(float) * ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width),
+					  builder->log_pages, section++);
+	ann_section_write(builder->index, ANN_SECTION_CALIBRATION, model->number, &model->calibration,
+					  sizeof(AnnCalibrationData), builder->log_pages, section++);
+	places = palloc_extended(sizeof(AnnTid) * model->num_leaves, MCXT_ALLOC_HUGE);
+	ann_tree_write(builder->index, model, entries, builder->set.centroids, model->num_leaves,
+				   builder->log_pages, section++, places);
+	write_centroid_codes(builder, places, section);
+	meta->tid_bytes = model->layout.tid_bytes;
+	meta->factor_bytes = model->layout.factor_bytes;
+	meta->filter_bytes = model->layout.filter_bytes;
+	meta->refine_bytes = model->layout.refine_bytes;
+	meta->levels = 1;
+	meta->num_leaves = model->num_leaves;
+	meta->next_leaf += model->num_leaves;
+	meta->built_rows = builder->coded_rows;
+}
+
+void
+ann_coder_run(AnnBuilder *builder)
+{
+	MemoryContext old = MemoryContextSwitchTo(builder->context);
+	Coder coder;
+	AnnNodeEntry *entries;
+	float *rho;
+	bool table16 = false;
+
+	coder_init(&coder, builder);
+	ann_builder_phase(builder, ANN_PHASE_ENCODE, builder->estimated_rows);
+	builder->source->scan(builder->source, code_row, &coder);
+	if (coder.num > 0)
+		flush_batch(&coder);
+
+	entries = make_entries(&coder, &rho);
+	ann_calibrator_finish(builder->calibrator, rho, &builder->model->calibration, &table16);
+	if (table16)
+		builder->meta.flags |= ANN_META_TABLE16;
+	ann_builder_phase(builder, ANN_PHASE_SORT, builder->coded_rows);
+	tuplesort_performsort(coder.sort);
+	write_leaves(&coder, entries);
+	write_model(builder, entries);
+	tuplesort_end(coder.sort);
+	ExecDropSingleTupleTableSlot(coder.slot);
+	ExecDropSingleTupleTableSlot(coder.in);
+	MemoryContextSwitchTo(old);
+}

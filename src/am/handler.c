@@ -1,0 +1,161 @@
+/*
+ * handler.c
+ *	  The access method's handler: its callbacks and properties, the phases of a build, and the
+ *	  validation of operator classes.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_type.h"
+#include "commands/progress.h"
+#include "commands/vacuum.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "am/am.h"
+#include "am/build.h"
+
+ANN_FUNCTION(ann_annivf_handler);
+
+static char *
+annivf_buildphasename(int64 phase)
+{
+	switch (phase)
+	{
+		case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE:
+			return "initializing";
+		case ANN_PHASE_SAMPLE:
+			return "sampling rows";
+		case ANN_PHASE_CENTROIDS:
+			return "training centroids";
+		case ANN_PHASE_CODES:
+			return "training codes";
+		case ANN_PHASE_ENCODE:
+			return "assigning and encoding rows";
+		case ANN_PHASE_SORT:
+			return "sorting codes";
+		case ANN_PHASE_WRITE:
+			return "writing leaves";
+		default:
+			return NULL;
+	}
+}
+
+/* ORDER BY column <-> value is what the index is for. */
+static bool
+annivf_property(Oid index_oid, int attno, IndexAMProperty prop, const char *propname, bool *res,
+				bool *isnull)
+{
+	if (prop != AMPROP_DISTANCE_ORDERABLE || attno == 0)
+		return false;
+	*res = true;
+	return true;
+}
+
+/* One operator of a class, checked; false with an INFO when it cannot be right. */
+static bool
+operator_is_valid(Form_pg_amop amop)
+{
+	if (amop->amopstrategy == ANN_ORDER_STRATEGY && amop->amoppurpose == AMOP_ORDER &&
+		amop->amoplefttype == amop->amoprighttype && get_op_rettype(amop->amopopr) == FLOAT8OID)
+		return true;
+	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				   errmsg("operator %s of access method annivf is not an ordering operator that "
+						  "returns double precision",
+						  get_opname(amop->amopopr))));
+	return false;
+}
+
+static bool
+procedure_is_valid(Form_pg_amproc amproc)
+{
+	if (amproc->amprocnum == ANN_SUPPORT_PROC && get_func_rettype(amproc->amproc) == INTERNALOID)
+		return true;
+	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				   errmsg("support function %d of access method annivf is not of the form "
+						  "function(internal) returns internal",
+						  amproc->amprocnum)));
+	return false;
+}
+
+/* SELECT amvalidate(oid): exactly one ordering operator and one support function, of the right
+ * form. */
+static bool
+annivf_validate(Oid opclass_oid)
+{
+	HeapTuple tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass_oid));
+	Form_pg_opclass opclass;
+	CatCList *operators;
+	CatCList *procedures;
+	int num_operators = 0;
+	int num_procedures = 0;
+	bool valid = true;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator class %u", opclass_oid);
+	opclass = (Form_pg_opclass) GETSTRUCT(tuple);
+	operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(opclass->opcfamily));
+	procedures = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(opclass->opcfamily));
+	for (int i = 0; i < operators->n_members; i++)
+	{
+		Form_pg_amop amop = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
+
+		valid = operator_is_valid(amop) && valid;
+		num_operators += amop->amoplefttype == opclass->opcintype;
+	}
+	for (int i = 0; i < procedures->n_members; i++)
+	{
+		Form_pg_amproc amproc = (Form_pg_amproc) GETSTRUCT(&procedures->members[i]->tuple);
+
+		valid = procedure_is_valid(amproc) && valid;
+		num_procedures += amproc->amproclefttype == opclass->opcintype;
+	}
+	if (num_operators != 1 || num_procedures != ANN_NUM_SUPPORT_PROCS)
+	{
+		ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					   errmsg("operator class \"%s\" of access method annivf needs one operator "
+							  "and one support function",
+							  NameStr(opclass->opcname))));
+		valid = false;
+	}
+	ReleaseCatCacheList(procedures);
+	ReleaseCatCacheList(operators);
+	ReleaseSysCache(tuple);
+	return valid;
+}
+
+/* ann_annivf_handler(internal) returns index_am_handler: a palloc'd routine, as servers to 18 free
+ * it. */
+Datum
+ann_annivf_handler(PG_FUNCTION_ARGS)
+{
+	IndexAmRoutine *routine = makeNode(IndexAmRoutine);
+
+	routine->amstrategies = ANN_ORDER_STRATEGY;
+	routine->amsupport = ANN_NUM_SUPPORT_PROCS;
+	routine->amcanorderbyop = true;
+	routine->amoptionalkey = true;
+	routine->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
+	routine->amkeytype = InvalidOid;
+
+	routine->ambuild = annivf_build;
+	routine->ambuildempty = annivf_buildempty;
+	routine->aminsert = annivf_insert;
+	routine->ambulkdelete = annivf_bulkdelete;
+	routine->amvacuumcleanup = annivf_vacuumcleanup;
+	routine->amcostestimate = annivf_costestimate;
+	routine->amoptions = annivf_options;
+	routine->amproperty = annivf_property;
+	routine->ambuildphasename = annivf_buildphasename;
+	routine->amvalidate = annivf_validate;
+	routine->ambeginscan = annivf_beginscan;
+	routine->amrescan = annivf_rescan;
+	routine->amgettuple = annivf_gettuple;
+	routine->amendscan = annivf_endscan;
+	PG_RETURN_POINTER(routine);
+}

@@ -1,0 +1,163 @@
+/*
+ * options.c
+ *	  The settings of the access method: GUCs (ann.*) and reloptions, and which of them counts.
+ *
+ * NOTES
+ *	  A GUC of -1 means "the index's own value"; a reloption of 0 (-1 where 0 has a meaning) means
+ *	  automatic. Reloptions that shape the index are copied into the metapage when it is built; only
+ *	  num_leaves_to_search and num_reordering_candidates are read afterwards.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/reloptions.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+
+#include "am/am.h"
+
+int ann_num_leaves_to_search = -1;
+int ann_num_reordering_candidates = -1;
+int ann_iterative_scan = ANN_ITERATIVE_STRICT;
+int ann_max_leaves_to_search = -1;
+
+static relopt_kind ann_relopt_kind;
+
+static const struct config_enum_entry iterative_scan_values[] = {
+	{"off", ANN_ITERATIVE_OFF, false},
+	{"relaxed_order", ANN_ITERATIVE_RELAXED, false},
+	{"strict_order", ANN_ITERATIVE_STRICT, false},
+	{NULL, 0, false},
+};
+
+/* -1 or at least 1: a check hook, as a range cannot leave out the 0 between. */
+static bool
+check_not_zero(int *newval, void **extra, GucSource source)
+{
+	if (*newval != 0)
+		return true;
+	GUC_check_errdetail("The value must be -1 or at least 1.");
+	return false;
+}
+
+static void
+define_gucs(void)
+{
+	DefineCustomEnumVariable(
+		"ann.iterative_scan",
+		"What happens when more rows are wanted than the searched leaves hold.",
+		"strict_order searches further leaves and keeps the order, relaxed_order returns late rows "
+		"at once, off stops.",
+		&ann_iterative_scan, ANN_ITERATIVE_STRICT, iterative_scan_values, PGC_USERSET, 0, NULL,
+		NULL, NULL);
+	DefineCustomIntVariable("ann.max_leaves_to_search",
+							"Most leaves that one scan searches (-1: no limit).", NULL,
+							&ann_max_leaves_to_search, -1, -1, ANN_MAX_LEAVES, PGC_USERSET, 0,
+							check_not_zero, NULL, NULL);
+	DefineCustomIntVariable("ann.num_leaves_to_search",
+							"Leaves to search before the first rows (-1: the index's own value).",
+							NULL, &ann_num_leaves_to_search, -1, -1, ANN_MAX_LEAVES, PGC_USERSET, 0,
+							check_not_zero, NULL, NULL);
+	DefineCustomIntVariable(
+		"ann.num_reordering_candidates",
+		"Candidates read exactly per batch (-1: the index's own value; 0: none, inexact order).",
+		NULL, &ann_num_reordering_candidates, -1, -1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_reloptions(void)
+{
+	LOCKMODE build = AccessExclusiveLock;
+	LOCKMODE run = ShareUpdateExclusiveLock;
+
+	ann_relopt_kind = add_reloption_kind();
+	add_int_reloption(ann_relopt_kind, "num_leaves", "Leaves of the index (0: automatic)", 0, 0,
+					  ANN_MAX_LEAVES, build);
+	add_int_reloption(ann_relopt_kind, "num_leaves_to_search",
+					  "Leaves to search before the first rows (0: calibrated at build)", 0, 0,
+					  ANN_MAX_LEAVES, run);
+	add_int_reloption(ann_relopt_kind, "num_reordering_candidates",
+					  "Candidates read exactly per batch (-1: automatic, 0: none)", -1, -1, INT_MAX,
+					  run);
+	add_int_reloption(ann_relopt_kind, "dimensions_per_block",
+					  "Dimensions coded in 4 bits (0: automatic)", 0, 0,
+					  ANN_MAX_DIMENSIONS_PER_BLOCK, build);
+	add_int_reloption(ann_relopt_kind, "training_sample_size",
+					  "Rows that centroids and codes are trained on (0: automatic)", 0, 0, INT_MAX,
+					  build);
+	add_int_reloption(ann_relopt_kind, "training_iterations",
+					  "Iterations of k-means (0: automatic)", 0, 0, 1000, build);
+	add_int_reloption(ann_relopt_kind, "seed", "Seed of sampling and training", 0, 0, INT_MAX,
+					  build);
+}
+
+void
+ann_am_init(void)
+{
+	define_gucs();
+	define_reloptions();
+}
+
+bytea *
+annivf_options(Datum reloptions, bool validate)
+{
+	static const relopt_parse_elt elements[] = {
+		{.optname = "num_leaves",
+		 .opttype = RELOPT_TYPE_INT,
+		 .offset = offsetof(AnnOptions, num_leaves)},
+		{.optname = "num_leaves_to_search",
+		 .opttype = RELOPT_TYPE_INT,
+		 .offset = offsetof(AnnOptions, num_leaves_to_search)},
+		{.optname = "num_reordering_candidates",
+		 .opttype = RELOPT_TYPE_INT,
+		 .offset = offsetof(AnnOptions, num_reordering_candidates)},
+		{.optname = "dimensions_per_block",
+		 .opttype = RELOPT_TYPE_INT,
+		 .offset = offsetof(AnnOptions, dimensions_per_block)},
+		{.optname = "training_sample_size",
+		 .opttype = RELOPT_TYPE_INT,
+		 .offset = offsetof(AnnOptions, training_sample_size)},
+		{.optname = "training_iterations",
+		 .opttype = RELOPT_TYPE_INT,
+		 .offset = offsetof(AnnOptions, training_iterations)},
+		{.optname = "seed", .opttype = RELOPT_TYPE_INT, .offset = offsetof(AnnOptions, seed)},
+	};
+
+	return build_reloptions(reloptions, validate, ann_relopt_kind, sizeof(AnnOptions), elements,
+							lengthof(elements));
+}
+
+void
+ann_options_get(Relation index, AnnOptions *options)
+{
+	if (index->rd_options != NULL)
+		*options = *(AnnOptions *) index->rd_options;
+	else
+	{
+		memset(options, 0, sizeof(*options));
+		options->num_reordering_candidates = -1;
+	}
+}
+
+int
+ann_effective_leaves(Relation index)
+{
+	AnnOptions options;
+
+	if (ann_num_leaves_to_search > 0)
+		return ann_num_leaves_to_search;
+	ann_options_get(index, &options);
+	return options.num_leaves_to_search;
+}
+
+int
+ann_effective_candidates(Relation index)
+{
+	AnnOptions options;
+
+	if (ann_num_reordering_candidates >= 0)
+		return ann_num_reordering_candidates;
+	ann_options_get(index, &options);
+	return options.num_reordering_candidates;
+}

@@ -1,0 +1,167 @@
+/*
+ * query.c
+ *	  What the codec wants to know of a query: its coordinates, its table, the bounds per leaf.
+ *
+ * NOTES
+ *	  Keys are in the metric's own unit, where the codec's estimates are linear: the squared
+ *	  distance for L2; the negative inner product; 1 - cosine, which is half the squared L2 distance
+ *	  of the normalised vectors. src/README, "The codec", derives what stands here:
+ *
+ *		L2		  est = |q'-c|^2 + b - 2<q',y>	  sd = 2 err min(sqrt est, |q'-c|) / sqrt(D-1)
+ *		cosine	  all of that times a half
+ *		product	  est = -<q,c> - <q,mean> + w b - <q,y>	  sd = err |q - w c| / sqrt(D-1)
+ *
+ *	  with q' the query less the mean (normalised first under cosine), y = s u the decoded residual.
+ */
+#include "postgres.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "am/scan.h"
+
+/* A query under cosine is normalised in double, so that any length but zero will do. */
+static double
+scale_of(AnnMetric metric, const float *values, int dim)
+{
+	double norm2 = 0;
+
+	if (metric != ANN_METRIC_COSINE)
+		return 1;
+	for (int i = 0; i < dim; i++)
+		norm2 += (double) values[i] * values[i];
+	return norm2 > 0 ? 1 / sqrt(norm2) : 1;
+}
+
+/* The query in the model's coordinates, padded with zeros to whole code blocks. */
+static float *
+make_vector(const AnnModel *model, const float *values)
+{
+	int padded = Max(model->dim, model->pq.num_blocks * model->pq.width);
+	double scale = scale_of(model->metric, values, model->dim);
+	float *vector = palloc0(sizeof(float) * padded);
+
+	for (int i = 0; i < model->dim; i++)
+		vector[i] =
+			model->form == ANN_CODE_IP ? values[i] : (float) (values[i] * scale) - model->mean[i];
+	return vector;
+}
+
+/*
+ * The table of <q,u> and what bounds() makes of it. Rounding shifts each entry by up to half a
+ * step, as good as at random: a variance of step^2 / 12 per code block.
+ */
+static void
+make_table(AnnQuery *query, const AnnModel *model, float factor)
+{
+	int num_blocks = model->pq.num_blocks;
+	Size entries = (Size) num_blocks * ANN_CODEWORDS;
+	float *table = palloc(sizeof(float) * entries);
+	float step;
+	float base;
+
+	query->low = palloc(entries);
+	query->high = model->table_bits == 16 ? palloc(entries) : NULL;
+	ann_kernels->query_table(query->vector, model->pq.codebook, num_blocks, model->pq.width, table);
+	ann_pq_round_table(table, num_blocks, model->table_bits, query->low, query->high, &step, &base);
+	pfree(table);
+	query->bounds.step = factor * step;
+	query->bounds.base = factor * base;
+	query->bounds.var_table = query->bounds.step * query->bounds.step * num_blocks / 12;
+}
+
+void
+ann_query_init(AnnQuery *query, const AnnModel *model, const float *values, float z)
+{
+	memset(query, 0, sizeof(*query));
+	query->metric = model->metric;
+	query->vector = make_vector(model, values);
+	query->freedom = Max(model->dim - 1, 1);
+	query->bounds.z = z;
+	/* The errors of the float sums in est, which grow like the root of their length. */
+	query->bounds.slack = FLT_EPSILON * (4 + sqrt(model->dim) / 4);
+	switch (model->metric)
+	{
+		case ANN_METRIC_L2:
+			query->bounds.weight_b = 1;
+			query->bounds.var_slope = 4 / query->freedom;
+			make_table(query, model, -2);
+			break;
+		case ANN_METRIC_COSINE:
+			query->bounds.weight_b = 0.5;
+			query->bounds.var_slope = 2 / query->freedom;
+			make_table(query, model, -1);
+			break;
+		case ANN_METRIC_IP:
+			for (int i = 0; i < model->dim; i++)
+			{
+				query->norm2 += (double) values[i] * values[i];
+				query->offset -= (double) values[i] * model->mean[i];
+			}
+			query->bounds.var_cap = INFINITY;
+			make_table(query, model, -1);
+			break;
+	}
+}
+
+static int
+compare_doubles(const void *left, const void *right)
+{
+	double a = *(const double *) left;
+	double b = *(const double *) right;
+
+	return (a > b) - (a < b);
+}
+
+/*
+ * One weight a query, so that keys of different leaves compare. A weight of 1 makes the estimate
+ * that of L2, right for rows about as long as the query; the ratio says how long the rows near it
+ * are.
+ */
+void
+ann_query_set_weight(AnnQuery *query, double *ratios, int num)
+{
+	query->weight = 0;
+	if (num > 0)
+	{
+		qsort(ratios, num, sizeof(double), compare_doubles);
+		query->weight = Max(ratios[num / 2], 0);
+	}
+	query->bounds.weight_b = query->weight;
+}
+
+void
+ann_query_bounds(const AnnQuery *query, float score, float norm2, AnnBoundParams *bounds)
+{
+	*bounds = query->bounds;
+	switch (query->metric)
+	{
+		case ANN_METRIC_L2:
+			bounds->g = score;
+			bounds->var_cap = 4 * score / query->freedom;
+			break;
+		case ANN_METRIC_COSINE:
+			bounds->g = score / 2;
+			bounds->var_cap = score / query->freedom;
+			break;
+		case ANN_METRIC_IP:
+			bounds->g = query->offset - score;
+			bounds->var_base = Max(query->norm2 - 2 * query->weight * score +
+									   query->weight * query->weight * norm2,
+								   0) /
+							   query->freedom;
+			break;
+	}
+}
+
+double
+ann_query_key(AnnMetric metric, double distance)
+{
+	return metric == ANN_METRIC_L2 ? distance * distance : distance;
+}
+
+double
+ann_query_distance(AnnMetric metric, double key)
+{
+	return metric == ANN_METRIC_L2 ? sqrt(Max(key, 0)) : key;
+}

@@ -1,0 +1,202 @@
+/*
+ * reorder.c
+ *	  Exact distances of candidates: their values from the heap, under the scan's snapshot, and the
+ *	  SQL operator's own function.
+ *
+ * NOTES
+ *	  The fetch follows HOT chains and overwrites the row identifier that it is given with the
+ *	  visible member's, which is none that an index may return: so it always gets a copy. A row that
+ *	  is not visible is passed over; that it is dead to all is not noted anywhere.
+ *
+ *	  One slot and one fetch state serve all batches and rescans. Both may hold a pin on a heap
+ *	  page: they are emptied after each batch, so no pin of ours survives a call of amgettuple,
+ *	  where it could keep vacuum waiting for as long as a cursor stays open.
+ */
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "executor/executor.h"
+#include "executor/instrument.h"
+#include "nodes/execnodes.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "am/scan.h"
+
+void
+ann_reorder_begin(AnnReorder *reorder, IndexScanDesc scan, const AnnTypeSupport *support)
+{
+	reorder->scan = scan;
+	reorder->support = support;
+	reorder->context = CurrentMemoryContext;
+	reorder->batch =
+		AllocSetContextCreate(CurrentMemoryContext, "annivf reordering", ALLOCSET_DEFAULT_SIZES);
+	reorder->fetch = table_index_fetch_begin(scan->heapRelation);
+	reorder->slot = table_slot_create(scan->heapRelation, NULL);
+	reorder->attno = scan->indexRelation->rd_index->indkey.values[0];
+	reorder->index_info = NULL;
+	reorder->estate = NULL;
+	if (reorder->attno == 0)
+	{
+		reorder->index_info = BuildIndexInfo(scan->indexRelation);
+		reorder->estate = CreateExecutorState();
+		GetPerTupleExprContext(reorder->estate)->ecxt_scantuple = reorder->slot;
+	}
+	reorder->num_blocks = 0;
+	reorder->cold = true;
+}
+
+void
+ann_reorder_set_query(AnnReorder *reorder, const float *query, float *scratch, int dim)
+{
+	reorder->query = query;
+	reorder->scratch = scratch;
+	reorder->dim = dim;
+}
+
+void
+ann_reorder_end(AnnReorder *reorder)
+{
+	table_index_fetch_end(reorder->fetch);
+	ExecDropSingleTupleTableSlot(reorder->slot);
+	if (reorder->estate != NULL)
+		FreeExecutorState(reorder->estate);
+}
+
+/*
+ * The heap cannot have shrunk under the scan (truncation takes an exclusive lock), but may have
+ * grown, so its length is asked again before the index is called damaged.
+ */
+void
+ann_reorder_check_tid(AnnReorder *reorder, AnnTid tid)
+{
+	BlockNumber blkno = (BlockNumber) tid.block_hi << 16 | tid.block_lo;
+
+	if (likely(blkno < reorder->num_blocks))
+		return;
+	reorder->num_blocks = RelationGetNumberOfBlocks(reorder->scan->heapRelation);
+	if (blkno >= reorder->num_blocks)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" is damaged: it points to block %u of table \"%s\", which has "
+						"%u blocks",
+						RelationGetRelationName(reorder->scan->indexRelation), blkno,
+						RelationGetRelationName(reorder->scan->heapRelation), reorder->num_blocks),
+				 errhint("Rebuild it with REINDEX.")));
+}
+
+/* The indexed value of the row in the slot. */
+static Datum
+value_in_slot(AnnReorder *reorder, bool *isnull)
+{
+	Datum values[INDEX_MAX_KEYS];
+	bool nulls[INDEX_MAX_KEYS];
+
+	if (reorder->attno != 0)
+		return slot_getattr(reorder->slot, reorder->attno, isnull);
+	FormIndexDatum(reorder->index_info, reorder->slot, reorder->estate, values, nulls);
+	*isnull = nulls[0];
+	return values[0];
+}
+
+/*
+ * Every visible row under an entry of the index has the index's dimensions, as its insertion would
+ * have failed otherwise. One that has not shows that index and table do not belong together
+ * (damage, or an expression that is not immutable), not that the query is wrong.
+ */
+static double
+distance_of(AnnReorder *reorder, Datum value)
+{
+	const AnnTypeSupport *support = reorder->support;
+	struct varlena *detoasted = PG_DETOAST_DATUM(value);
+	double distance;
+
+	if (support->dim(detoasted) != reorder->dim)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" is damaged: it points to a row of %d dimensions, not %d",
+						RelationGetRelationName(reorder->scan->indexRelation),
+						support->dim(detoasted), reorder->dim),
+				 errhint("Rebuild it with REINDEX.")));
+	distance = support->distance(support->floats(detoasted, reorder->scratch), reorder->query,
+								 reorder->dim);
+	if (PointerGetDatum(detoasted) != value)
+		pfree(detoasted);
+	return distance;
+}
+
+static void
+read_row(AnnReorder *reorder, AnnRow *row)
+{
+	ItemPointerData pointer;
+	bool call_again = false;
+	bool isnull;
+	Datum value;
+
+	ann_tid_to_pointer(row->tid, &pointer);
+	reorder->num_fetches++;
+	row->state = ANN_ROW_GONE;
+	if (!table_index_fetch_tuple(reorder->fetch, &pointer, reorder->scan->xs_snapshot,
+								 reorder->slot, &call_again, NULL))
+		return;
+	value = value_in_slot(reorder, &isnull);
+	row->state = isnull ? ANN_ROW_NULL : ANN_ROW_FOUND;
+	if (!isnull)
+		row->distance = distance_of(reorder, value);
+	if (reorder->estate != NULL)
+		ResetPerTupleExprContext(reorder->estate);
+}
+
+static int
+compare_rows(const void *left, const void *right)
+{
+	uint64 a = ann_tid_order(((const AnnRow *) left)->tid);
+	uint64 b = ann_tid_order(((const AnnRow *) right)->tid);
+
+	return (a > b) - (a < b);
+}
+
+/*
+ * Asks for the pages of sorted rows. Not worth its look-ups while everything is found in memory: it
+ * is done at first, and as long as batches have to read.
+ */
+static void
+prefetch_rows(AnnReorder *reorder, const AnnRow *rows, int num)
+{
+	BlockNumber last = InvalidBlockNumber;
+
+	if (!reorder->cold || effective_io_concurrency == 0)
+		return;
+	for (int i = 0; i < num; i++)
+	{
+		BlockNumber blkno = (BlockNumber) rows[i].tid.block_hi << 16 | rows[i].tid.block_lo;
+
+		if (blkno != last && i > 0)
+			PrefetchBuffer(reorder->scan->heapRelation, MAIN_FORKNUM, blkno);
+		last = blkno;
+	}
+}
+
+void
+ann_reorder_read(AnnReorder *reorder, AnnRow *rows, int num)
+{
+	MemoryContext old = MemoryContextSwitchTo(reorder->batch);
+	int64 reads = pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read;
+
+	CHECK_FOR_INTERRUPTS();
+	if (num > 1)
+		qsort(rows, num, sizeof(AnnRow), compare_rows);
+	/* The last row has the greatest block, and the others are checked with it. */
+	if (num > 0)
+		ann_reorder_check_tid(reorder, rows[num - 1].tid);
+	prefetch_rows(reorder, rows, num);
+	for (int i = 0; i < num; i++)
+		read_row(reorder, &rows[i]);
+	ExecClearTuple(reorder->slot);
+	table_index_fetch_reset(reorder->fetch);
+	reorder->cold = pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read != reads;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(reorder->batch);
+}

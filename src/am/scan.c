@@ -1,0 +1,601 @@
+/*
+ * scan.c
+ *	  The ordered scan: what is searched, read and returned when.
+ *
+ * NOTES
+ *	  The access method never learns of a LIMIT, so it returns one row after the other and does the
+ *	  work for each when it is asked for. The row of rank r goes out when
+ *
+ *		- all rows of the exact leaf have been read,
+ *		- n(r) leaves have been searched ("leaves ahead of the rows", search.c), and
+ *		- no candidate of the searched leaves has a key (a lower bound) below the row's own: those
+ *		that have are read first, a few at a time, the best first.
+ *
+ *	  Rows read and not yet returned wait in the queue `ready`. A row that is read only after one of
+ *	  greater distance was returned (its leaf came late, or its bound was too high) would break the
+ *	  order: it is held back, and the queue `held` follows after all ordered rows. Then come the
+ *	  rows whose distance is NaN, then NULL: the order in which PostgreSQL sorts them. With
+ *	  ann.iterative_scan = relaxed_order such a row is returned at once; with off the scan ends with
+ *	  the rows of the first leaves.
+ *
+ *	  num_reordering_candidates >= 1 replaces the bound by a count: the n best estimates are read
+ *	  whenever leaves were added or the queue has run dry, and what was read goes out in order. 0
+ *	  replaces the reading: a candidate enters the queue with its estimate for a distance.
+ *
+ *	  Nothing is locked or pinned between calls.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "pgstat.h"
+#include "utils/float.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "am/scan.h"
+
+/* Candidates read at a time when the bound says when to stop. */
+#define BOUND_BATCH 8
+
+/* Ranks covered beyond the one that asked for more leaves, as a factor. */
+#define EXTEND_AHEAD 1.3
+
+typedef enum ScanPhase
+{
+	PHASE_START,
+	PHASE_ORDERED,
+	PHASE_HELD,   /* rows that came too late */
+	PHASE_NAN,    /* what is left in `ready` */
+	PHASE_STREAM, /* the NULL leaf; or everything, where nothing orders the rows */
+	PHASE_DONE,
+} ScanPhase;
+
+typedef struct AnnScan
+{
+	MemoryContext context; /* of the scan */
+	MemoryContext run;     /* of one rescan */
+	const AnnTypeSupport *support;
+	AnnReorder reorder;
+	bool reorder_is_open;
+	AnnScanStats stats;
+
+	/* of one rescan */
+	ScanPhase phase;
+	AnnExactSet exact;
+	AnnSearch *search; /* NULL: the index is untrained */
+	AnnQueue ready;
+	AnnQueue held;
+	AnnStream stream;
+	int num_candidates; /* num_reordering_candidates in force */
+	int num_to_read;    /* of the batch, where that is 1 or more */
+	int mode;           /* AnnIterativeScan */
+	uint32 limit;       /* leaves that may be searched */
+	bool is_capped;     /* by ann.max_leaves_to_search */
+	double covered_rank;
+	double num_returned;
+	double last_distance;
+} AnnScan;
+
+/* Of the scan that last returned a row or ended; for inspection. */
+static AnnScanStats last_stats;
+
+const AnnScanStats *
+ann_scan_last_stats(void)
+{
+	return &last_stats;
+}
+
+/* ---- reading ---- */
+
+/* A row with its distance: to be returned in order, or too late for that. */
+static void
+queue_row(AnnScan *so, AnnTid tid, double distance, uint16 flags)
+{
+	AnnQueueItem item = {distance, tid, flags};
+
+	if (so->mode != ANN_ITERATIVE_RELAXED && distance < so->last_distance)
+	{
+		so->stats.held_back++;
+		ann_queue_push(&so->held, &item);
+	}
+	else
+		ann_queue_push(&so->ready, &item);
+}
+
+/* Reads rows from the heap and queues those that are visible. */
+static void
+read_rows(AnnScan *so, AnnRow *rows, int num)
+{
+	ann_reorder_read(&so->reorder, rows, num);
+	for (int i = 0; i < num; i++)
+		if (rows[i].state == ANN_ROW_FOUND)
+			queue_row(so, rows[i].tid, rows[i].distance, 0);
+		else if (rows[i].state == ANN_ROW_NULL)
+			queue_row(so, rows[i].tid, get_float8_nan(), ANN_ROW_IS_NULL);
+}
+
+/* The rows of the exact leaf, which are read whatever the query is. */
+static void
+read_exact_rows(AnnScan *so)
+{
+	AnnTid tids[ANN_MAX_BATCH];
+	AnnRow rows[ANN_MAX_BATCH];
+	int num;
+
+	while ((num = ann_exact_next(&so->exact, tids, ANN_MAX_BATCH)) > 0)
+	{
+		for (int i = 0; i < num; i++)
+			rows[i].tid = tids[i];
+		read_rows(so, rows, num);
+	}
+}
+
+/*
+ * Reads candidates taken off the search. Where nothing is to be read, the estimate stands for the
+ * distance, but for those that have none.
+ */
+static void
+read_candidates(AnnScan *so, const AnnCandidate *candidates, int num)
+{
+	AnnRow rows[ANN_MAX_BATCH];
+	int num_rows = 0;
+
+	for (int i = 0; i < num; i++)
+		if (so->num_candidates == 0 && !isinf(candidates[i].key))
+		{
+			ann_reorder_check_tid(&so->reorder, candidates[i].tid);
+			queue_row(so, candidates[i].tid,
+					  ann_query_distance(so->support->metric, candidates[i].key), 0);
+		}
+		else
+			rows[num_rows++].tid = candidates[i].tid;
+	if (num_rows > 0)
+		read_rows(so, rows, num_rows);
+}
+
+static void
+read_late(AnnScan *so)
+{
+	AnnSearch *search = so->search;
+
+	for (int done = 0; done < search->num_late; done += ANN_MAX_BATCH)
+		read_candidates(so, search->late + done, Min(search->num_late - done, ANN_MAX_BATCH));
+	so->stats.candidates += search->num_late;
+	search->num_late = 0;
+}
+
+/* Reads the next candidates; false when those of the searched leaves are all taken. */
+static bool
+read_next(AnnScan *so)
+{
+	AnnCandidate candidates[ANN_MAX_BATCH];
+	const AnnQueueItem *head = ann_queue_head(&so->ready);
+	double max_key = INFINITY;
+	int num;
+
+	if (so->search == NULL || !ann_search_refill(so->search))
+		return false;
+	if (so->num_candidates > 0)
+	{
+		if (so->num_to_read == 0)
+			so->num_to_read = so->num_candidates;
+		num = Min(so->num_to_read, ANN_MAX_BATCH);
+	}
+	else
+	{
+		/* What lies above the best row read need not be read for it. */
+		if (head != NULL && !isnan(head->distance))
+			max_key = ann_query_key(so->support->metric, head->distance);
+		num = BOUND_BATCH;
+	}
+	num = ann_search_take(so->search, candidates, num, max_key);
+	if (so->num_candidates > 0)
+		so->num_to_read -= num;
+	read_candidates(so, candidates, num);
+	return true;
+}
+
+/* ---- leaves ---- */
+
+/* Searches leaves until there are so many, and so many live rows in them. */
+static void
+extend_search(AnnScan *so, double num_leaves, double num_rows)
+{
+	AnnSearch *search = so->search;
+
+	while (search->num_searched < so->limit &&
+		   (search->num_searched < num_leaves || search->num_live < num_rows))
+	{
+		ann_search_open(search);
+		while (ann_search_page(search))
+			if (search->num_late > ANN_LATE_BATCH)
+				read_late(so);
+	}
+	read_late(so);
+	ann_search_settle(search);
+	so->num_to_read = Max(so->num_candidates, 0);
+	so->covered_rank =
+		search->num_searched < so->limit ? ann_search_covered_rank(search) : INFINITY;
+}
+
+/* Searches what the row of a rank needs, and some more, so that the next row does not ask again. */
+static void
+extend_to_rank(AnnScan *so, double rank)
+{
+	double ahead = rank <= 10 ? 10 : rank * EXTEND_AHEAD;
+	double num_leaves = ann_search_leaves_for(so->search, ahead);
+
+	extend_search(so, Max(num_leaves, so->search->num_searched + 1.0), 2 * ahead);
+}
+
+/* Every row of the searched leaves is returned: searches further ones, if it may. */
+static bool
+extend_further(AnnScan *so)
+{
+	double num_searched;
+
+	if (so->search == NULL)
+		return false;
+	num_searched = so->search->num_searched;
+	if (num_searched < so->limit)
+	{
+		extend_search(so, Max(num_searched * EXTEND_AHEAD, num_searched + 1), 0);
+		return true;
+	}
+	if (so->is_capped)
+		ereport(NOTICE, (errmsg("scan of index \"%s\" stopped after %u of %u leaves",
+								RelationGetRelationName(so->search->index), so->limit,
+								so->search->model.num_leaves),
+						 errdetail("Rows of other leaves are missing from the result."),
+						 errhint("Raise ann.max_leaves_to_search.")));
+	return false;
+}
+
+/* ---- the start ---- */
+
+/*
+ * Reads the exact leaf under the model in force. Training moves rows from it into the leaves and
+ * makes them count by a change of the metapage's model; whoever meets that change on the way starts
+ * again, which he may, as nothing has been returned.
+ */
+static void
+read_exact_leaf(AnnScan *so, Relation index, AnnMetaData *meta)
+{
+	AnnMetaData after;
+
+	ann_exact_init(&so->exact, so->run, ANN_SHARE_EXACT);
+	ann_meta_read(index, &after);
+	do
+	{
+		*meta = after;
+		ann_exact_read(&so->exact, index, meta->model != 0);
+		ann_meta_read(index, &after);
+	} while (after.model != meta->model);
+}
+
+/* The number of leaves that the scan may search. */
+static void
+set_limit(AnnScan *so)
+{
+	AnnSearch *search = so->search;
+
+	so->limit = search->model.num_leaves;
+	if (so->mode == ANN_ITERATIVE_OFF)
+		so->limit = Min(so->limit, search->num_first);
+	so->is_capped = ann_max_leaves_to_search >= 0 && (uint32) ann_max_leaves_to_search < so->limit;
+	if (so->is_capped)
+		so->limit = ann_max_leaves_to_search;
+}
+
+static void
+start_search(AnnScan *so, Relation index, const AnnMetaData *meta, const float *query)
+{
+	so->search = NULL;
+	so->covered_rank = INFINITY;
+	so->is_capped = false;
+	if (meta->model == 0)
+		return;
+	so->search = ann_search_begin(index, meta, query, ann_effective_leaves(index),
+								  so->num_candidates < 0, &so->exact, &so->stats);
+	set_limit(so);
+	extend_to_rank(so, 1);
+}
+
+/* Is every distance from the query NaN? */
+static bool
+orders_nothing(const AnnTypeSupport *support, const float *query, int dim)
+{
+	if (support->metric != ANN_METRIC_COSINE)
+		return false;
+	for (int i = 0; i < dim; i++)
+		if (query[i] != 0)
+			return false;
+	return true;
+}
+
+/* The query's elements, copied into the current context: the executor's may not live as long. */
+static float *
+copy_query(const AnnTypeSupport *support, Datum argument, int *dim)
+{
+	struct varlena *value = PG_DETOAST_DATUM(argument);
+	float *query;
+	const float *floats;
+
+	*dim = support->dim(value);
+	query = palloc(sizeof(float) * *dim);
+	floats = support->floats(value, query);
+	if (floats != query)
+		memcpy(query, floats, sizeof(float) * *dim);
+	if (PointerGetDatum(value) != argument)
+		pfree(value);
+	return query;
+}
+
+static void
+start_ordered(AnnScan *so, Relation index, const AnnMetaData *meta, const float *query, int dim)
+{
+	so->num_candidates = ann_effective_candidates(index);
+	so->mode = ann_iterative_scan;
+	so->num_to_read = 0;
+	so->num_returned = 0;
+	so->last_distance = -INFINITY;
+	ann_queue_init(&so->ready, so->run, ANN_SHARE_READY);
+	ann_queue_init(&so->held, so->run, ANN_SHARE_HELD);
+	ann_reorder_set_query(&so->reorder, query, palloc(sizeof(float) * dim), dim);
+	read_exact_rows(so);
+	start_search(so, index, meta, query);
+	so->phase = PHASE_ORDERED;
+}
+
+/*
+ * A plan that needs no column at all (count(*)) may be an index-only scan although no column can be
+ * returned. It would trust the visibility map for a row identifier that a vacuum may have removed since
+ * it was copied, and count a row that is gone; the cost estimate keeps the planner off it.
+ */
+static void
+check_not_index_only(IndexScanDesc scan)
+{
+	if (scan->xs_want_itup)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("access method annivf does not support index-only scans"),
+						errhint("Set enable_indexonlyscan to off, or enable_seqscan to on.")));
+}
+
+static void
+start_scan(IndexScanDesc scan, AnnScan *so)
+{
+	Relation index = scan->indexRelation;
+	float *query = NULL;
+	int dim = 0;
+	AnnMetaData meta;
+
+	if (!IsMVCCSnapshot(scan->xs_snapshot))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("access method annivf supports only MVCC snapshots"),
+						errhint("Exclusion constraints need another access method.")));
+	check_not_index_only(scan);
+	pgstat_count_index_scan(index);
+	ANN_COUNT_SEARCH(scan);
+	if (!so->reorder_is_open)
+	{
+		MemoryContext old = MemoryContextSwitchTo(so->context);
+
+		ann_reorder_begin(&so->reorder, scan, so->support);
+		so->reorder_is_open = true;
+		MemoryContextSwitchTo(old);
+	}
+	if (scan->numberOfOrderBys > 0 && (scan->orderByData[0].sk_flags & SK_ISNULL) == 0)
+		query = copy_query(so->support, scan->orderByData[0].sk_argument, &dim);
+	read_exact_leaf(so, index, &meta);
+	if (query != NULL && meta.dim != 0 && meta.dim != (uint32) dim)
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("different vector dimensions %u and %d", meta.dim, dim)));
+	if (query != NULL && !orders_nothing(so->support, query, dim))
+		start_ordered(so, index, &meta, query, dim);
+	else
+	{
+		ann_stream_all(&so->stream, index, &meta, &so->exact);
+		so->phase = PHASE_STREAM;
+	}
+}
+
+/* ---- returning rows ---- */
+
+/* May the best row that was read go out, as far as the searched leaves are concerned? */
+static bool
+is_due(const AnnScan *so, const AnnQueueItem *head)
+{
+	float key;
+
+	if (so->search == NULL || !ann_search_next_key(so->search, &key))
+		return true;
+	if (so->num_candidates > 0)
+		return so->num_to_read == 0;
+	return key >= ann_query_key(so->support->metric, head->distance);
+}
+
+/* The next row of the ordered part; false at its end. */
+static bool
+next_ordered(AnnScan *so, AnnTid *tid)
+{
+	for (;;)
+	{
+		const AnnQueueItem *head = ann_queue_head(&so->ready);
+
+		if (so->num_returned + 1 > so->covered_rank)
+			extend_to_rank(so, so->num_returned + 1);
+		else if (head != NULL && !isnan(head->distance) && is_due(so, head))
+		{
+			*tid = head->tid;
+			so->last_distance = Max(so->last_distance, head->distance);
+			ann_queue_pop(&so->ready);
+			return true;
+		}
+		else if (!read_next(so) && !extend_further(so))
+			return false;
+	}
+}
+
+static bool
+next_queued(AnnQueue *queue, AnnTid *tid)
+{
+	const AnnQueueItem *head = ann_queue_head(queue);
+
+	if (head == NULL)
+		return false;
+	*tid = head->tid;
+	ann_queue_pop(queue);
+	return true;
+}
+
+/* After the last row with a distance: the rows with NULL, where all leaves were to be searched. */
+static void
+start_nulls(AnnScan *so, Relation index)
+{
+	if (so->mode == ANN_ITERATIVE_OFF && so->search != NULL &&
+		so->search->num_searched < so->search->model.num_leaves)
+		so->phase = PHASE_DONE;
+	else
+	{
+		ann_stream_nulls(&so->stream, index);
+		so->phase = PHASE_STREAM;
+	}
+}
+
+static bool
+next_row(IndexScanDesc scan, AnnScan *so, AnnTid *tid)
+{
+	for (;;)
+	{
+		switch (so->phase)
+		{
+			case PHASE_START:
+				start_scan(scan, so);
+				break;
+			case PHASE_ORDERED:
+				if (next_ordered(so, tid))
+					return true;
+				so->phase = PHASE_HELD;
+				break;
+			case PHASE_HELD:
+				if (next_queued(&so->held, tid))
+					return true;
+				so->phase = PHASE_NAN;
+				break;
+			case PHASE_NAN:
+				if (next_queued(&so->ready, tid))
+					return true;
+				start_nulls(so, scan->indexRelation);
+				break;
+			case PHASE_STREAM:
+				if (ann_stream_next(&so->stream, tid))
+				{
+					ann_reorder_check_tid(&so->reorder, *tid);
+					return true;
+				}
+				so->phase = PHASE_DONE;
+				break;
+			case PHASE_DONE:
+				return false;
+		}
+	}
+}
+
+/* ---- callbacks ---- */
+
+/* Everything of a rescan goes: files first, as their descriptions are in the memory. */
+static void
+end_run(AnnScan *so)
+{
+	if (so->phase == PHASE_START)
+		return;
+	ann_queue_close(&so->ready);
+	ann_queue_close(&so->held);
+	ann_exact_close(&so->exact);
+	MemoryContextReset(so->run);
+	so->search = NULL;
+	so->phase = PHASE_START;
+}
+
+/*
+ * ambeginscan. Reads nothing: heap and snapshot are not known yet. ERRCODE_FEATURE_NOT_SUPPORTED
+ * for more than one ordering operator. Allocates a context under the current one.
+ */
+IndexScanDesc
+annivf_beginscan(Relation index, int num_keys, int num_orderbys)
+{
+	IndexScanDesc scan;
+	MemoryContext context;
+	AnnScan *so;
+
+	if (num_keys > 0)
+		elog(ERROR, "annivf has no search operators");
+	if (num_orderbys > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("access method annivf orders by one distance at a time"),
+				 errhint("Order by the first distance in a subquery with a LIMIT, then by the "
+						 "others.")));
+	scan = RelationGetIndexScan(index, num_keys, num_orderbys);
+	context = AllocSetContextCreate(CurrentMemoryContext, "annivf scan", ALLOCSET_DEFAULT_SIZES);
+	so = MemoryContextAllocZero(context, sizeof(AnnScan));
+	so->context = context;
+	so->run = AllocSetContextCreate(context, "annivf rescan", ALLOCSET_DEFAULT_SIZES);
+	so->support = ann_support_get(index);
+	so->phase = PHASE_START;
+	scan->opaque = so;
+	return scan;
+}
+
+/* amrescan. Drops all of the run before; the query's value must stay until the first
+ * annivf_gettuple. */
+void
+annivf_rescan(IndexScanDesc scan, ScanKey keys, int num_keys, ScanKey orderbys, int num_orderbys)
+{
+	AnnScan *so = scan->opaque;
+
+	end_run(so);
+	so->stats.rescans++;
+	if (orderbys != NULL && scan->numberOfOrderBys > 0)
+		memmove(scan->orderByData, orderbys, sizeof(ScanKeyData) * scan->numberOfOrderBys);
+}
+
+/*
+ * amgettuple. Holds no lock or pin on return; allocates in the scan's own contexts. Errors: wrong
+ * dimensions (DATA_EXCEPTION), a snapshot that is not MVCC (FEATURE_NOT_SUPPORTED), a damaged index
+ * (INDEX_CORRUPTED).
+ */
+bool
+annivf_gettuple(IndexScanDesc scan, ScanDirection direction)
+{
+	AnnScan *so = scan->opaque;
+	MemoryContext old = MemoryContextSwitchTo(so->run);
+	AnnTid tid;
+	bool found = next_row(scan, so, &tid);
+
+	if (found)
+	{
+		so->num_returned++;
+		ann_tid_to_pointer(tid, &scan->xs_heaptid);
+	}
+	so->stats.heap_fetches = so->reorder.num_fetches;
+	last_stats = so->stats;
+	scan->xs_recheck = false;
+	scan->xs_recheckorderby = false;
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+/* amendscan; also where annivf_rescan never was called. */
+void
+annivf_endscan(IndexScanDesc scan)
+{
+	AnnScan *so = scan->opaque;
+
+	end_run(so);
+	if (so->reorder_is_open)
+		ann_reorder_end(&so->reorder);
+	MemoryContextDelete(so->context);
+}

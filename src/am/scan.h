@@ -1,0 +1,373 @@
+/*
+ * scan.h
+ *	  The parts of a scan: what is known of the query, the leaves in order, the candidates, the rows
+ *	  of the exact leaf, heap reads, and the queue of rows read.
+ *
+ * NOTES
+ *	  Everything here lives in a scan's own memory contexts and is bounded by work_mem, shared out
+ *	  as below; what does not fit goes to temporary files (rows) or is found again by another pass
+ *	  over the index (leaves, candidates). Beyond that come only constants in D: the query, its
+ *	  table (80 bytes times num_blocks while it is made) and one detoasted row.
+ */
+#ifndef ANN_AM_SCAN_H
+#define ANN_AM_SCAN_H
+
+#include "postgres.h"
+
+#include "access/relscan.h"
+#include "miscadmin.h"
+#include "storage/buffile.h"
+
+#include "am/am.h"
+#include "core/kernels.h"
+#include "core/topk.h"
+#include "store/leaf.h"
+#include "store/tids.h"
+#include "store/tree.h"
+
+/* Tests build the library with a few hundred bytes in its place. */
+#ifndef ANN_SCAN_MEMORY
+#define ANN_SCAN_MEMORY ((Size) work_mem * 1024)
+#endif
+
+/* Shares of work_mem; they add up to it. */
+#define ANN_SHARE_EXACT (ANN_SCAN_MEMORY / 8)      /* row identifiers of the exact leaf */
+#define ANN_SHARE_READY (ANN_SCAN_MEMORY / 4)      /* rows read and not yet returned */
+#define ANN_SHARE_HELD (ANN_SCAN_MEMORY / 8)       /* rows held back */
+#define ANN_SHARE_CANDIDATES (ANN_SCAN_MEMORY / 4) /* the best candidates not yet read */
+#define ANN_SHARE_LEAVES (ANN_SCAN_MEMORY / 4)     /* the ranking of the leaves */
+
+/* Candidates kept by the first pass over the codes; later passes keep four times as many each. */
+#ifndef ANN_FIRST_KEEP
+#define ANN_FIRST_KEEP 128
+#endif
+
+/* Work done by the scans of one plan node, since it was opened. */
+typedef struct AnnScanStats
+{
+	int64 rescans;
+	int64 leaves_searched;
+	int64 codes_scanned; /* live lanes scored, those of repeated passes too */
+	int64 candidates;    /* taken for reordering */
+	int64 heap_fetches;
+	int64 held_back;
+} AnnScanStats;
+
+/* Order of row identifiers: by block and offset. */
+static inline uint64
+ann_tid_order(AnnTid tid)
+{
+	return (uint64) tid.block_hi << 32 | (uint64) tid.block_lo << 16 | tid.offset;
+}
+
+/* ---- queue.c: a priority queue of rows that spills sorted runs to temporary files ---- */
+
+#define ANN_ROW_IS_NULL 1 /* flag: the row's value is NULL; sorts after all others */
+
+typedef struct AnnQueueItem
+{
+	double distance; /* NaN sorts after all numbers */
+	AnnTid tid;
+	uint16 flags;
+} AnnQueueItem;
+
+/* A sorted run: its smallest item not yet taken, and how many follow in the file. */
+typedef struct AnnQueueRun
+{
+	BufFile *file;
+	AnnQueueItem head;
+	int64 num_left; /* in the file, behind head */
+} AnnQueueRun;
+
+/* Lengths fall by half from run to run, about: 48 serve any number of rows. */
+#define ANN_QUEUE_RUNS 48
+
+typedef struct AnnQueue
+{
+	MemoryContext context;
+	AnnQueueItem *items; /* binary heap, smallest first */
+	size_t num;
+	size_t room;
+	size_t max_items;
+	int num_runs;
+	AnnQueueRun runs[ANN_QUEUE_RUNS];
+} AnnQueue;
+
+/* An empty queue of at most max_bytes of memory; it allocates in context. */
+extern void ann_queue_init(AnnQueue *queue, MemoryContext context, Size max_bytes);
+/* Adds an item. May write a temporary file; checks for interrupts then. */
+extern void ann_queue_push(AnnQueue *queue, const AnnQueueItem *item);
+/* The smallest item, or NULL; valid until the queue changes. */
+extern const AnnQueueItem *ann_queue_head(const AnnQueue *queue);
+/* Removes the smallest item. */
+extern void ann_queue_pop(AnnQueue *queue);
+/* Closes the files; the memory is its context's. */
+extern void ann_queue_close(AnnQueue *queue);
+
+/* ---- exact.c: the row identifiers of the exact leaf, as they stood when the scan began ---- */
+
+typedef struct AnnExactSet
+{
+	MemoryContext context;
+	AnnTid *tids; /* all of them, ascending; with a file: what was read of it last */
+	size_t num;
+	size_t room;
+	size_t max_tids;
+	size_t position; /* of ann_exact_next, in tids */
+	BufFile *file;   /* NULL: all are in memory */
+	int64 num_in_file;
+	int64 num_read; /* of ann_exact_next, from the file */
+} AnnExactSet;
+
+extern void ann_exact_init(AnnExactSet *set, MemoryContext context, Size max_bytes);
+/*
+ * Reads the exact leaf, page by page under share locks. skip_moved: leave out rows that also stand
+ * in the coded leaves (a trained index).
+ */
+extern void ann_exact_read(AnnExactSet *set, Relation index, bool skip_moved);
+/* The next row identifiers, at most max of them; 0 at the end. */
+extern int ann_exact_next(AnnExactSet *set, AnnTid *tids, int max);
+/* Removes candidates that are in the set and returns how many stay, in the order in which they
+ * came. */
+extern size_t ann_exact_remove(AnnExactSet *set, AnnCandidate *items, size_t num);
+/* Closes the file; the memory is its context's. */
+extern void ann_exact_close(AnnExactSet *set);
+
+/* ---- query.c: what the codec wants to know of a query ---- */
+
+typedef struct AnnQuery
+{
+	AnnMetric metric;
+	const float *vector;   /* in the model's coordinates; inner product: as it came */
+	uint8 *low;            /* the rounded table */
+	uint8 *high;           /* NULL: 8-bit tables */
+	double norm2;          /* inner product: |q|^2 */
+	double offset;         /* inner product: -<q,mean> */
+	double weight;         /* inner product: w */
+	double freedom;        /* max(D - 1, 1) */
+	AnnBoundParams bounds; /* those parts that are the same for all leaves */
+} AnnQuery;
+
+/*
+ * Makes the table and bounds of a query (dim floats, as they stand in SQL) in the current memory
+ * context. The model must be complete: mean and codebook. z: width of the error bound.
+ */
+extern void ann_query_init(AnnQuery *query, const AnnModel *model, const float *values, float z);
+/* Inner product: sets w, the median of <q,c> / |c|^2 over the leaves given (num ratios, reordered).
+ */
+extern void ann_query_set_weight(AnnQuery *query, double *ratios, int num);
+/* Bound parameters for a leaf. score: its centroid's, as ann_tree_score gives it. */
+extern void
+ann_query_bounds(const AnnQuery *query, float score, float norm2, AnnBoundParams *bounds);
+/* The unit of the keys, for a distance as SQL gives it; and back. */
+extern double ann_query_key(AnnMetric metric, double distance);
+extern double ann_query_distance(AnnMetric metric, double key);
+
+/* ---- leaves.c: the leaves in the order in which a query searches them ---- */
+
+typedef struct AnnRankedLeaf
+{
+	AnnNodeEntry entry;
+	float score; /* of the centroid, as ann_tree_score gives it */
+	float key;   /* what the ranking sorts by */
+} AnnRankedLeaf;
+
+typedef struct AnnLeaves
+{
+	Relation index;
+	const AnnModel *model;
+	const AnnKernels *kernels; /* in force when the order was made */
+	const float *vector;
+	float spread; /* inner product: t |q| */
+	MemoryContext context;
+	uint8 *table; /* of the vector, for the centroids' codes; NULL where they have none */
+	AnnBoundParams bounds;
+	/* The order comes in windows (see leaves.c). */
+	uint32 first_window; /* width of the first */
+	uint32 max_window;
+	AnnCandidate *ends; /* the last candidate of each window made so far */
+	uint32 num_ends;
+	uint32 room_ends;
+	/* The window at hand. */
+	uint32 current; /* its number; UINT32_MAX: none yet */
+	uint32 first;   /* rank of its first leaf */
+	uint32 num;
+	uint32 room; /* of the arrays */
+	AnnRankedLeaf *ranked;
+	AnnCandidate *items;
+	AnnTopk chosen;
+	const AnnCandidate *after;
+} AnnLeaves;
+
+/* vector: dim floats in the model's coordinates; wanted: leaves that will be needed at first. */
+extern void ann_leaves_init(AnnLeaves *leaves, Relation index, const AnnModel *model,
+							const float *vector, double query_norm, uint32 wanted, Size max_bytes);
+/*
+ * The leaf of a rank below model->num_leaves, valid until the next call. Cheap for ranks in memory,
+ * else a pass over all centroids (share locks on node pages; checks for interrupts).
+ */
+extern const AnnRankedLeaf *ann_leaves_get(AnnLeaves *leaves, uint32 rank);
+
+/* ---- search.c: candidates of the leaves searched so far ---- */
+
+typedef struct AnnSearch
+{
+	Relation index;
+	AnnModel model; /* a copy without mean and codebooks: relcache invalidations do not reach it */
+	const AnnKernels *kernels;
+	bool is_simple; /* a block can be scored in one call */
+	MemoryContext context;
+	AnnQuery query;
+	AnnLeaves leaves;
+	AnnExactSet *exact;
+	AnnScanStats *stats;
+
+	uint32 num_first;    /* leaves to search before the row of rank 10 */
+	uint32 num_searched; /* leaves searched */
+	int64 num_live;      /* live lanes that they hold */
+
+	/* Candidates: see the notes in search.c. */
+	AnnTopk pool;
+	size_t max_keep;
+	size_t position; /* of the next candidate in pool.items */
+	bool has_frontier;
+	bool frontier_is_done; /* the frontier itself has been taken */
+	AnnCandidate frontier;
+	AnnCandidate *late;
+	int num_late;
+	int late_room;
+
+	/* The leaf at hand. */
+	bool again; /* a repeated pass: only candidates from the frontier on */
+	AnnLeafCursor cursor;
+	AnnBoundParams bounds;
+} AnnSearch;
+
+/* Late candidates that a caller may let gather. */
+#define ANN_LATE_BATCH 64
+
+/*
+ * A search of a trained index, allocated in the current memory context, which must live as long.
+ * values: the query as it stands in SQL; num_first: 0 for the calibrated number; with_bounds: keys
+ * are lower bounds, else plain estimates.
+ */
+extern AnnSearch *
+ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, uint32 num_first,
+				 bool with_bounds, AnnExactSet *exact, AnnScanStats *stats);
+/* Leaves to search before the row of a rank (from 1) may be returned; and the rank so covered now.
+ */
+extern double ann_search_leaves_for(const AnnSearch *search, double rank);
+extern double ann_search_covered_rank(const AnnSearch *search);
+/*
+ * Searches the next leaf: ann_search_open, then ann_search_page until it says false (one page's
+ * share lock each). The caller takes the late candidates off (search->late; sets num_late to 0)
+ * before more than ANN_LATE_BATCH are left at a call. After the last leaf of an extension:
+ * ann_search_settle.
+ */
+extern void ann_search_open(AnnSearch *search);
+extern bool ann_search_page(AnnSearch *search);
+extern void ann_search_settle(AnnSearch *search);
+/* Lower bound of the keys of all candidates not yet taken; false when there are none. */
+extern bool ann_search_next_key(const AnnSearch *search, float *key);
+/* Makes sure that a candidate is in memory, by another pass if need be; false when none is left. */
+extern bool ann_search_refill(AnnSearch *search);
+/* Takes the next candidates in memory off, at most max and only up to a key; their number. */
+extern int ann_search_take(AnnSearch *search, AnnCandidate *candidates, int max, double max_key);
+
+/* ---- stream.c: all rows of an index, or those with NULL, in no order ---- */
+
+typedef enum AnnStreamPart
+{
+	ANN_STREAM_EXACT,
+	ANN_STREAM_LEAVES,
+	ANN_STREAM_NULLS,
+	ANN_STREAM_END,
+} AnnStreamPart;
+
+typedef struct AnnStream
+{
+	Relation index;
+	AnnStreamPart part;
+	AnnExactSet *exact;
+	AnnModel model; /* a copy without mean and codebook; number 0: untrained */
+	AnnLeaves leaves;
+	uint32 next_rank; /* of the next leaf */
+	bool in_leaf;
+	AnnLeafCursor cursor;
+	BlockNumber null_blkno;
+	BlockNumber num_null_pages;
+	AnnCandidate *items; /* keys unused: what ann_exact_remove takes */
+	int num;
+	int room;
+	int position;
+} AnnStream;
+
+/*
+ * Starts a stream of all rows (exact: read already; meta: of the same moment) or of the NULL leaf.
+ * Allocates in the current memory context.
+ */
+extern void
+ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData *meta, AnnExactSet *exact);
+extern void ann_stream_nulls(AnnStream *stream, Relation index);
+/* The next row identifier; false at the end. Share locks, one page at a time. */
+extern bool ann_stream_next(AnnStream *stream, AnnTid *tid);
+
+/* ---- reorder.c: exact distances, from the heap ---- */
+
+typedef enum AnnRowState
+{
+	ANN_ROW_GONE, /* not visible to the scan's snapshot */
+	ANN_ROW_NULL,
+	ANN_ROW_FOUND,
+} AnnRowState;
+
+typedef struct AnnRow
+{
+	double distance; /* out, where state is ANN_ROW_FOUND */
+	AnnTid tid;
+	uint16 state; /* AnnRowState, out */
+} AnnRow;
+
+/* Rows of one batch at most. */
+#define ANN_MAX_BATCH 64
+
+typedef struct AnnReorder
+{
+	IndexScanDesc scan;
+	const AnnTypeSupport *support;
+	MemoryContext context; /* of the scan */
+	MemoryContext batch;   /* reset after every batch */
+	struct IndexFetchTableData *fetch;
+	struct TupleTableSlot *slot;
+	AttrNumber attno; /* of the indexed column; 0: an expression */
+	struct IndexInfo *index_info;
+	struct EState *estate;
+	BlockNumber num_blocks; /* of the heap, when last asked */
+	bool cold;              /* the last batch had to read from disk */
+	const float *query;
+	float *scratch;
+	int dim;
+	int64 num_fetches;
+} AnnReorder;
+
+/* Prepares for reading the rows of a scan; allocates in the current memory context. */
+extern void
+ann_reorder_begin(AnnReorder *reorder, IndexScanDesc scan, const AnnTypeSupport *support);
+/* The query of the next batches: dim floats, which must stay. scratch: dim floats. */
+extern void ann_reorder_set_query(AnnReorder *reorder, const float *query, float *scratch, int dim);
+/*
+ * Reads up to ANN_MAX_BATCH rows under the scan's snapshot and fills in state and distance; sorts
+ * them by row identifier. Holds no pin or lock afterwards. ERRCODE_INDEX_CORRUPTED where the index
+ * names an impossible row.
+ */
+extern void ann_reorder_read(AnnReorder *reorder, AnnRow *rows, int num);
+/* ERRCODE_INDEX_CORRUPTED when a row identifier lies past the end of the heap. */
+extern void ann_reorder_check_tid(AnnReorder *reorder, AnnTid tid);
+extern void ann_reorder_end(AnnReorder *reorder);
+
+/* ---- scan.c ---- */
+
+/* Work of the scan of this backend that last returned a row or ended. */
+extern const AnnScanStats *ann_scan_last_stats(void);
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * stream.c
+ *	  All rows of an index in no order, for a query that orders nothing (NULL, or all distances
+ *	  NaN), or for none at all; and the rows with NULL, which end every ordered scan.
+ *
+ * NOTES
+ *	  No heap row is read: the executor checks visibility. Each row comes once: the exact leaf as it
+ *	  stood at the start, then all leaves without the rows that were seen there (exact.c), then the
+ *	  NULL leaf, whose pages are never unlinked and from which nothing moves.
+ */
+#include "postgres.h"
+
+#include "port/pg_bitutils.h"
+
+#include "am/scan.h"
+
+/* Row identifiers gathered before the exact leaf is asked for them. */
+#define GATHER 1024
+
+static void
+init_stream(AnnStream *stream, Relation index, AnnStreamPart part, int room)
+{
+	stream->index = index;
+	stream->part = part;
+	stream->null_blkno = ANN_NULL_BLKNO;
+	stream->num_null_pages = 0;
+	stream->num = 0;
+	stream->position = 0;
+	stream->room = room;
+	stream->items = palloc(sizeof(AnnCandidate) * room);
+}
+
+void
+ann_stream_nulls(AnnStream *stream, Relation index)
+{
+	init_stream(stream, index, ANN_STREAM_NULLS, ANN_TIDS_PER_PAGE);
+}
+
+void
+ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData *meta, AnnExactSet *exact)
+{
+	int lanes = 0;
+
+	stream->exact = exact;
+	stream->model.number = 0;
+	if (meta->model != 0)
+	{
+		stream->model = *ann_model_get(index, meta);
+		stream->model.mean = NULL;
+		stream->model.pq.codebook = NULL;
+		stream->model.pq.bias = NULL;
+		lanes = Max(stream->model.slots_per_page, 1) * ANN_BLOCK_LANES;
+		/* Any order will do: that of the distance from zero. */
+		ann_leaves_init(&stream->leaves, index, &stream->model,
+						palloc0(sizeof(float) * stream->model.dim), 0, stream->model.num_leaves,
+						ANN_SHARE_LEAVES);
+		stream->next_rank = 0;
+		stream->in_leaf = false;
+	}
+	init_stream(stream, index, ANN_STREAM_EXACT, Max(GATHER + lanes, (int) ANN_TIDS_PER_PAGE));
+}
+
+static void
+add_tid(AnnStream *stream, AnnTid tid)
+{
+	AnnCandidate *item = &stream->items[stream->num++];
+
+	item->key = 0;
+	item->tid = tid;
+	item->flags = 0;
+}
+
+/* AnnBlockVisitor: copies the row identifiers of a block out. */
+static void
+copy_block(void *arg, const void *block)
+{
+	AnnStream *stream = arg;
+
+	for (uint32 live = ((const AnnBlockHeader *) block)->live; live != 0; live &= live - 1)
+	{
+		uint16 flags;
+		AnnTid tid =
+			ann_block_tid(block, &stream->model.layout, pg_rightmost_one_pos32(live), &flags);
+
+		if ((flags & ANN_TID_SECONDARY) != 0)
+			continue;
+		if (stream->num == stream->room)
+			ann_page_corrupted(stream->index, stream->cursor.blkno,
+							   "a leaf's blocks go in a circle");
+		add_tid(stream, tid);
+	}
+}
+
+/* ---- the parts: each adds something, or moves on to the next part ---- */
+
+static void
+fill_from_exact(AnnStream *stream)
+{
+	AnnTid tids[GATHER];
+	int num = ann_exact_next(stream->exact, tids, GATHER);
+
+	for (int i = 0; i < num; i++)
+		add_tid(stream, tids[i]);
+	if (num == 0)
+		stream->part = stream->model.number != 0 ? ANN_STREAM_LEAVES : ANN_STREAM_NULLS;
+}
+
+static void
+fill_from_leaves(AnnStream *stream)
+{
+	while (stream->num < GATHER)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (stream->in_leaf)
+			stream->in_leaf = ann_leaf_cursor_next(&stream->cursor, copy_block, stream);
+		else if (stream->next_rank < stream->model.num_leaves)
+		{
+			ann_leaf_cursor_init(&stream->cursor, stream->index, &stream->model,
+								 &ann_leaves_get(&stream->leaves, stream->next_rank++)->entry);
+			stream->in_leaf = true;
+		}
+		else
+		{
+			stream->part = ANN_STREAM_NULLS;
+			break;
+		}
+	}
+	stream->num = ann_exact_remove(stream->exact, stream->items, stream->num);
+}
+
+static void
+fill_from_nulls(AnnStream *stream)
+{
+	AnnTid tids[ANN_TIDS_PER_PAGE];
+	BlockNumber here = stream->null_blkno;
+	int num;
+
+	CHECK_FOR_INTERRUPTS();
+	if (here == InvalidBlockNumber)
+	{
+		stream->part = ANN_STREAM_END;
+		return;
+	}
+	num = ann_tids_read(stream->index, true, &stream->null_blkno, tids);
+	if (++stream->num_null_pages % 4096 == 0 &&
+		stream->num_null_pages > RelationGetNumberOfBlocks(stream->index))
+		ann_page_corrupted(stream->index, here, "the pages of the NULL leaf go in a circle");
+	for (int i = 0; i < num; i++)
+	{
+		tids[i].offset &= ~ANN_TID_FLAGS;
+		add_tid(stream, tids[i]);
+	}
+}
+
+bool
+ann_stream_next(AnnStream *stream, AnnTid *tid)
+{
+	while (stream->position == stream->num)
+	{
+		stream->position = 0;
+		stream->num = 0;
+		switch (stream->part)
+		{
+			case ANN_STREAM_EXACT:
+				fill_from_exact(stream);
+				break;
+			case ANN_STREAM_LEAVES:
+				fill_from_leaves(stream);
+				break;
+			case ANN_STREAM_NULLS:
+				fill_from_nulls(stream);
+				break;
+			case ANN_STREAM_END:
+				return false;
+		}
+	}
+	*tid = stream->items[stream->position++].tid;
+	return true;
+}

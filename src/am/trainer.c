@@ -1,0 +1,331 @@
+/*
+ * trainer.c
+ *	  From a sample of the rows to the model: mean, centroids, codebook.
+ *
+ * NOTES
+ *	  Sizes are chosen here. Automatic leaves: one per 100 rows, but at least 16 sampled rows to
+ *	  each, as a centroid that few rows speak for is worth little; less memory therefore means fewer
+ *	  and larger leaves, never an error. The sample has 64 rows per leaf where memory allows.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "am/build.h"
+#include "core/bf16.h"
+#include "core/kernels.h"
+
+#define ROWS_PER_LEAF 100
+#define SAMPLE_PER_LEAF 64
+#define MIN_SAMPLE_PER_LEAF 16
+#define MIN_SAMPLE 10000
+#define CODEBOOK_SAMPLE 32768
+#define DEFAULT_ITERATIONS 10
+#define REFINE_ITERATIONS 2
+#define PSEUDO_QUERIES 200
+
+static void *
+build_alloc(AnnBuilder *builder, Size size)
+{
+	return MemoryContextAllocExtended(builder->context, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+static int
+iterations(const AnnBuilder *builder)
+{
+	return builder->options.training_iterations > 0 ? builder->options.training_iterations
+													: DEFAULT_ITERATIONS;
+}
+
+/*
+ * Dimensions coded in 4 bits. Up to 32 dimensions a code of one each costs nothing; 2 to 256 and 4
+ * beyond are design decisions backed by measurement (src/README, "The codec"). From 1,920 on, as
+ * many as keep a block of 32 codes on one page.
+ */
+static int
+choose_width(const AnnBuilder *builder)
+{
+	int dim = builder->meta.dim;
+	int max_blocks = (ANN_PAGE_PAYLOAD - 472) / ANN_CODEWORDS;
+
+	if (builder->options.dimensions_per_block > 0)
+		return Min(builder->options.dimensions_per_block, dim);
+	if (dim <= 32)
+		return 1;
+	if (dim <= 256)
+		return 2;
+	return Max(4, (dim + max_blocks - 1) / max_blocks);
+}
+
+static AnnKmeansParams
+kmeans_params(AnnBuilder *builder, int dim, double leaves)
+{
+	AnnKmeansParams params = {
+		.dim = dim,
+		.num_centroids = leaves,
+		.iterations = iterations(builder),
+		.refine_iterations = REFINE_ITERATIONS,
+		.seed = builder->options.seed,
+		.poll = ann_builder_poll,
+	};
+
+	return params;
+}
+
+/* Leaves that so many rows, so many of them sampled, and so much memory make. */
+static double
+choose_leaves(AnnBuilder *builder, int dim, double rows, double sampled)
+{
+	double leaves = builder->options.num_leaves;
+	double most = builder->memory / 4 / (2.0 * dim * sizeof(float));
+
+	if (leaves > 0)
+		leaves = Min(leaves, sampled);
+	else
+		leaves = Min(rows / ROWS_PER_LEAF, sampled / MIN_SAMPLE_PER_LEAF);
+	return floor(Max(1, Min(leaves, Min(most, ANN_MAX_LEAVES))));
+}
+
+/* Rows to sample: as wanted, or as many as fit into 60 % of the memory with the training's
+ * workspace. */
+static size_t
+choose_sample_size(AnnBuilder *builder, int dim)
+{
+	double rows = builder->estimated_rows;
+	double leaves = builder->options.num_leaves > 0 ? builder->options.num_leaves
+													: Max(1, rows / ROWS_PER_LEAF);
+	double wanted = builder->options.training_sample_size > 0
+						? builder->options.training_sample_size
+						: Max(MIN_SAMPLE, leaves * SAMPLE_PER_LEAF);
+	double sampled = Max(1, Min(wanted, rows * 1.1 + 100));
+
+	for (;;)
+	{
+		AnnKmeansParams params =
+			kmeans_params(builder, dim, choose_leaves(builder, dim, rows, sampled));
+		double bytes = sampled * (sizeof(float) * dim + sizeof(AnnTid)) +
+					   ann_kmeans_workspace_size(&params, sampled) +
+					   ann_centroids_size(dim, params.num_centroids);
+
+		if (bytes <= builder->memory * 0.6 || sampled <= 64)
+			break;
+		sampled = floor(sampled * 0.95);
+	}
+	if (builder->options.training_sample_size == 0 && sampled < Min(wanted, rows) / 2)
+		ereport(NOTICE, (errmsg("training on %.0f of %.0f rows wanted, as maintenance_work_mem is "
+								"small",
+								sampled, Min(wanted, rows)),
+						 errhint("More maintenance_work_mem gives better leaves.")));
+	return sampled;
+}
+
+/* Takes the mean off the sample; returns it. */
+static float *
+center_sample(AnnBuilder *builder, int dim)
+{
+	AnnSample *sample = &builder->sample;
+	double *sums = build_alloc(builder, sizeof(double) * dim);
+	float *mean = build_alloc(builder, sizeof(float) * dim);
+
+	for (size_t i = 0; i < sample->num; i++)
+		for (int d = 0; d < dim; d++)
+			sums[d] += sample->rows[i * dim + d];
+	for (int d = 0; d < dim; d++)
+		mean[d] = sums[d] / sample->num;
+	for (size_t i = 0; i < sample->num; i++)
+		for (int d = 0; d < dim; d++)
+			sample->rows[i * dim + d] -= mean[d];
+	pfree(sums);
+	return mean;
+}
+
+/* Mean squared residual of the first rows of the sample. */
+static double
+sample_energy(AnnBuilder *builder, int dim)
+{
+	int num = Min(builder->sample.num, 4096);
+	uint32 *leaf = palloc(sizeof(uint32) * num);
+	float *distance = palloc(sizeof(float) * num);
+	void *workspace = build_alloc(builder, ann_centroids_assign_workspace_size(&builder->set, num));
+	double sum = 0;
+
+	ann_centroids_assign(&builder->set, builder->sample.rows, dim, num, leaf, distance, workspace);
+	for (int i = 0; i < num; i++)
+		sum += distance[i];
+	pfree(workspace);
+	pfree(distance);
+	pfree(leaf);
+	return sum / Max(num, 1);
+}
+
+/*
+ * Rounds the centroids to bf16, which halves the tree and costs no accuracy, as residuals are taken
+ * against the rounded value; kept as floats where that raises the residuals' energy by over 1 %.
+ */
+static void
+round_centroids(AnnBuilder *builder, int dim)
+{
+	Size num = (Size) builder->set.num_centroids * dim;
+	float *exact = build_alloc(builder, sizeof(float) * num);
+	double before = sample_energy(builder, dim);
+
+	memcpy(exact, builder->set.centroids, sizeof(float) * num);
+	for (Size i = 0; i < num; i++)
+		builder->set.centroids[i] =
+			ann_bf16_to_float(ann_bf16_from_float(builder->set.centroids[i]));
+	ann_centroids_rebias(&builder->set);
+	if (sample_energy(builder, dim) > before * 1.01)
+	{
+		memcpy(builder->set.centroids, exact, sizeof(float) * num);
+		ann_centroids_rebias(&builder->set);
+		builder->meta.flags |= ANN_META_F32_CENTROIDS;
+	}
+	pfree(exact);
+}
+
+static void
+train_centroids(AnnBuilder *builder, int dim)
+{
+	AnnSample *sample = &builder->sample;
+	double rows = Max(builder->estimated_rows, sample->num);
+	double leaves = choose_leaves(builder, dim, rows, sample->num);
+	AnnKmeansParams params = kmeans_params(builder, dim, leaves);
+	void *workspace = build_alloc(builder, ann_kmeans_workspace_size(&params, sample->num));
+
+	if ((size_t) builder->options.num_leaves > sample->num)
+		ereport(WARNING, (errmsg("%d leaves cannot be trained on %zu rows",
+								 builder->options.num_leaves, sample->num),
+						  errhint("Raise training_sample_size or lower num_leaves.")));
+	ann_builder_phase(builder, ANN_PHASE_CENTROIDS, leaves);
+	ann_centroids_init(&builder->set,
+					   build_alloc(builder, ann_centroids_size(dim, params.num_centroids)), dim,
+					   params.num_centroids);
+	if (ann_kmeans_train(&params, sample->rows, sample->num, &builder->set, workspace) != ANN_OK)
+		elog(ERROR, "training was interrupted");
+	pfree(workspace);
+	round_centroids(builder, dim);
+}
+
+/* Turns the first rows of the sample into unit residuals, in place; returns how many. */
+static size_t
+unit_residuals(AnnBuilder *builder, int dim)
+{
+	size_t num = Min(builder->sample.num, CODEBOOK_SAMPLE);
+	int batch = 256;
+	void *workspace =
+		build_alloc(builder, ann_centroids_assign_workspace_size(&builder->set, batch));
+	uint32 leaf[256];
+	float distance[256];
+
+	for (size_t first = 0; first < num; first += batch)
+	{
+		int rows = Min(num - first, (size_t) batch);
+
+		CHECK_FOR_INTERRUPTS();
+		ann_centroids_assign(&builder->set, builder->sample.rows + first * dim, dim, rows, leaf,
+							 distance, workspace);
+		for (int i = 0; i < rows; i++)
+		{
+			float *row = builder->sample.rows + (first + i) * dim;
+			const float *centroid = builder->set.centroids + (Size) leaf[i] * dim;
+			float norm;
+
+			for (int d = 0; d < dim; d++)
+				row[d] -= centroid[d];
+			norm = sqrtf(ann_kernels->norm_squared(row, dim));
+			for (int d = 0; d < dim; d++)
+				row[d] = norm > 0 ? row[d] / norm : 0;
+		}
+	}
+	pfree(workspace);
+	return num;
+}
+
+/* The model with everything but its calibration; codebook trained on unit residuals. */
+static void
+train_codes(AnnBuilder *builder, float *mean)
+{
+	AnnMetaData *meta = &builder->meta;
+	AnnModel *model = build_alloc(builder, sizeof(AnnModel));
+	int dim = meta->dim;
+	size_t num;
+	void *workspace;
+
+	ann_builder_phase(builder, ANN_PHASE_CODES, 0);
+	model->number = meta->model;
+	model->dim = dim;
+	model->metric = meta->metric;
+	model->f32_centroids = (meta->flags & ANN_META_F32_CENTROIDS) != 0;
+	model->num_leaves = builder->set.num_centroids;
+	model->layout.tid_bytes = sizeof(AnnTid);
+	model->layout.factor_bytes = sizeof(AnnFactors);
+	model->layout.num_blocks = meta->num_blocks;
+	ann_model_derive(model);
+	model->mean = mean;
+	model->pq.dim = dim;
+	model->pq.width = meta->width;
+	model->pq.num_blocks = meta->num_blocks;
+	model->pq.codebook =
+		build_alloc(builder, sizeof(float) * ann_pq_codebook_floats(meta->num_blocks, meta->width));
+	model->pq.bias = build_alloc(builder, sizeof(float) * ann_pq_bias_floats(meta->num_blocks));
+	num = unit_residuals(builder, dim);
+	workspace = build_alloc(builder, ann_pq_train_workspace_size(&model->pq, num));
+	if (ann_pq_train(&model->pq, builder->sample.rows, num, iterations(builder),
+					 builder->options.seed, ann_builder_poll, NULL, workspace) != ANN_OK)
+		elog(ERROR, "training was interrupted");
+	pfree(workspace);
+	builder->model = model;
+}
+
+/* Holds pseudo-queries out of the training where the sample can spare them, and copies them. */
+static int
+hold_out_queries(AnnBuilder *builder, int dim, float **queries, AnnTid **tids)
+{
+	AnnSample *sample = &builder->sample;
+	int num = Min(PSEUDO_QUERIES, sample->num);
+
+	if (sample->num > 1)
+		ann_sample_hold_out(sample, dim, Min((size_t) num, sample->num - 1), builder->options.seed);
+	*queries = build_alloc(builder, sizeof(float) * dim * Max(num, 1));
+	*tids = build_alloc(builder, sizeof(AnnTid) * Max(num, 1));
+	memcpy(*queries, sample->rows + (sample->num - num) * dim, sizeof(float) * dim * num);
+	memcpy(*tids, sample->tids + (sample->num - num), sizeof(AnnTid) * num);
+	if (sample->num >= 20 * PSEUDO_QUERIES)
+		sample->num -= num;
+	return num;
+}
+
+bool
+ann_trainer_run(AnnBuilder *builder, double min_rows)
+{
+	AnnMetaData *meta = &builder->meta;
+	float *mean;
+	float *queries;
+	AnnTid *tids;
+	int num_queries;
+
+	ann_builder_phase(builder, ANN_PHASE_SAMPLE, 0);
+	builder->estimated_rows = builder->source->count(builder->source);
+	if (meta->dim == 0)
+		return false; /* no row with a value has been seen */
+	ann_sample_draw(builder, choose_sample_size(builder, meta->dim));
+	if (builder->sample.num == 0 || Max(builder->estimated_rows, builder->sample.seen) < min_rows)
+		return false;
+
+	mean = center_sample(builder, meta->dim);
+	num_queries = hold_out_queries(builder, meta->dim, &queries, &tids);
+	train_centroids(builder, meta->dim);
+	meta->width = choose_width(builder);
+	meta->num_blocks = (meta->dim + meta->width - 1) / meta->width;
+	meta->trained_rows = builder->sample.num;
+	train_codes(builder, mean);
+	ann_centroids_train(builder);
+	pfree(builder->sample.rows);
+	pfree(builder->sample.tids);
+	builder->calibrator = ann_calibrator_create(builder, queries, tids, num_queries);
+	return true;
+}
