@@ -70,16 +70,15 @@ train_quantiser(AnnBuilder *builder)
 	void *workspace;
 
 	pq->dim = model->dim;
-	pq->width =
-		Max(model->pq.width, (model->dim + MAX_CODE_BLOCKS - 1) / MAX_CODE_BLOCKS);
+	pq->width = Max(model->pq.width, (model->dim + MAX_CODE_BLOCKS - 1) / MAX_CODE_BLOCKS);
 	pq->num_blocks = (model->dim + pq->width - 1) / pq->width;
 	pq->codebook = MemoryContextAllocHuge(
 		builder->context, sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width));
-	pq->bias = MemoryContextAlloc(builder->context,
-								  sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
+	pq->bias =
+		MemoryContextAlloc(builder->context, sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
 	workspace = MemoryContextAllocHuge(builder->context, ann_pq_train_workspace_size(pq, num));
-	if (ann_pq_train(pq, rows, num, 10, builder->options.seed, ann_builder_poll, NULL,
-					 workspace) != ANN_OK)
+	if (ann_pq_train(pq, rows, num, 10, builder->options.seed, ann_builder_poll, NULL, workspace) !=
+		ANN_OK)
 		elog(ERROR, "training was interrupted");
 	pfree(workspace);
 	pfree(rows);
@@ -110,9 +109,9 @@ encode_centroids(AnnBuilder *builder)
 
 		if (i % ANN_BLOCK_LANES == 0)
 			ann_block_init(block, layout, 0, 0);
-		possible = ann_pq_encode_row(pq, ANN_CODE_L2,
-									 builder->set.centroids + (Size) i * model->dim, origin, codes,
-									 &entry.factors, scratch);
+		possible =
+			ann_pq_encode_row(pq, ANN_CODE_L2, builder->set.centroids + (Size) i * model->dim,
+							  origin, codes, &entry.factors, scratch);
 		if (possible)
 			ann_block_set(block, layout, i % ANN_BLOCK_LANES, &entry);
 	}
@@ -262,8 +261,7 @@ ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queri
 	for (int q = 0; q < num_queries; q++)
 	{
 		const float *query = queries + (Size) q * model->dim;
-		float spread =
-			calibration->leaf_bias * sqrtf(ann_kernels->norm_squared(query, model->dim));
+		float spread = calibration->leaf_bias * sqrtf(ann_kernels->norm_squared(query, model->dim));
 
 		CHECK_FOR_INTERRUPTS();
 		ann_kernels->products(query, model->dim, 1, set->centroids, model->dim, num, model->dim,

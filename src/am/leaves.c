@@ -44,8 +44,7 @@ ann_leaves_init(AnnLeaves *leaves, Relation index, const AnnModel *model, const 
 							&leaves->bounds);
 		first = ann_centroids_beam(model->calibration.beam, wanted);
 	}
-	leaves->max_window =
-		Max(Min(max_bytes / BYTES_PER_LEAF, (Size) model->num_leaves), 2);
+	leaves->max_window = Max(Min(max_bytes / BYTES_PER_LEAF, (Size) model->num_leaves), 2);
 	leaves->first_window = Max(Min(first, leaves->max_window), 2);
 	leaves->current = UINT32_MAX;
 }
@@ -180,11 +179,10 @@ remember_end(AnnLeaves *leaves, uint32 window, const AnnCandidate *last)
 	if (leaves->num_ends == leaves->room_ends)
 	{
 		leaves->room_ends = Max(16, leaves->room_ends * 2);
-		leaves->ends = leaves->ends == NULL
-						   ? MemoryContextAlloc(leaves->context,
-												sizeof(AnnCandidate) * leaves->room_ends)
-						   : repalloc_huge(leaves->ends,
-										   sizeof(AnnCandidate) * leaves->room_ends);
+		leaves->ends =
+			leaves->ends == NULL
+				? MemoryContextAlloc(leaves->context, sizeof(AnnCandidate) * leaves->room_ends)
+				: repalloc_huge(leaves->ends, sizeof(AnnCandidate) * leaves->room_ends);
 	}
 	leaves->ends[leaves->num_ends++] = *last;
 }

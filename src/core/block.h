@@ -31,11 +31,11 @@
 
 typedef struct AnnBlockHeader
 {
-	uint32_t leaf;		 /* number of the leaf; ANN_NO_LEAF: the slot is free */
+	uint32_t leaf;       /* number of the leaf; ANN_NO_LEAF: the slot is free */
 	uint32_t generation; /* of the leaf */
-	uint32_t live;		 /* bit j: lane j is in use */
-	uint32_t next_page;	 /* page and slot of the leaf's next block; UINT32_MAX: none */
-	uint32_t body_page;	 /* long blocks: first page of the codes; else UINT32_MAX */
+	uint32_t live;       /* bit j: lane j is in use */
+	uint32_t next_page;  /* page and slot of the leaf's next block; UINT32_MAX: none */
+	uint32_t body_page;  /* long blocks: first page of the codes; else UINT32_MAX */
 	uint16_t next_slot;
 	uint16_t flags; /* zero in this version */
 } AnnBlockHeader;
@@ -43,7 +43,7 @@ typedef struct AnnBlockHeader
 typedef struct AnnBlockLayout
 {
 	/* stored */
-	uint16_t tid_bytes;	   /* 6 */
+	uint16_t tid_bytes;    /* 6 */
 	uint16_t factor_bytes; /* 8: b, s, err */
 	uint16_t filter_bytes; /* 0 */
 	uint16_t refine_bytes; /* 0 */
@@ -80,8 +80,8 @@ typedef struct AnnEntry
 extern bool ann_block_layout_init(AnnBlockLayout *layout, const char **reason);
 
 /* An empty block of a leaf, all lanes zero: block_bytes. */
-extern void ann_block_init(void *block, const AnnBlockLayout *layout, uint32_t leaf,
-						   uint32_t generation);
+extern void
+ann_block_init(void *block, const AnnBlockLayout *layout, uint32_t leaf, uint32_t generation);
 /* The head of a long block, whose codes are on body_page and the pages after it: offset_codes bytes. */
 extern void ann_block_init_head(void *block, const AnnBlockLayout *layout, uint32_t leaf,
 								uint32_t generation, uint32_t body_page);
@@ -98,11 +98,11 @@ extern int ann_block_free_lane(const void *block);
 extern int ann_block_count(const void *block);
 
 /* Writes an entry into a lane and marks it in use: codes too (a block that is not long). */
-extern void ann_block_set(void *block, const AnnBlockLayout *layout, int lane,
-						  const AnnEntry *entry);
+extern void
+ann_block_set(void *block, const AnnBlockLayout *layout, int lane, const AnnEntry *entry);
 /* The same without the codes: the head of a long block. */
-extern void ann_block_set_head(void *block, const AnnBlockLayout *layout, int lane,
-							   const AnnEntry *entry);
+extern void
+ann_block_set_head(void *block, const AnnBlockLayout *layout, int lane, const AnnEntry *entry);
 /* Writes num nibbles of one lane into interleaved codes (num * 16 bytes). */
 extern void ann_block_set_codes(uint8_t *interleaved, int lane, const uint8_t *codes, int num);
 /* Reads num nibbles of one lane. */
@@ -112,8 +112,8 @@ extern void ann_block_get_codes(const uint8_t *interleaved, int lane, uint8_t *c
 extern void ann_block_erase(void *block, int lane);
 
 /* Row identifier (flags removed) and flags of a lane. */
-extern AnnTid ann_block_tid(const void *block, const AnnBlockLayout *layout, int lane,
-							uint16_t *flags);
+extern AnnTid
+ann_block_tid(const void *block, const AnnBlockLayout *layout, int lane, uint16_t *flags);
 extern AnnFactors ann_block_factors(const void *block, const AnnBlockLayout *layout, int lane);
 
 /*

@@ -23,10 +23,10 @@
 
 typedef struct AnnKmeansParams
 {
-	int dim;			   /* >= 1 */
+	int dim;                /* >= 1 */
 	uint32_t num_centroids; /* wanted, >= 1 */
-	int iterations;		   /* Lloyd passes at each level, >= 1 */
-	int refine_iterations; /* restricted passes at the end (hierarchical only), >= 0 */
+	int iterations;         /* Lloyd passes at each level, >= 1 */
+	int refine_iterations;  /* restricted passes at the end (hierarchical only), >= 0 */
 	uint64_t seed;
 	AnnPoll poll; /* may be NULL */
 	void *poll_arg;

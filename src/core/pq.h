@@ -23,16 +23,16 @@
 typedef struct AnnPq
 {
 	int dim;
-	int width;		/* dimensions per block */
-	int num_blocks; /* ceil(dim / width) */
+	int width;       /* dimensions per block */
+	int num_blocks;  /* ceil(dim / width) */
 	float *codebook; /* num_blocks * width * 16 */
-	float *bias;	 /* num_blocks * 16 squared norms of the codewords */
+	float *bias;     /* num_blocks * 16 squared norms of the codewords */
 } AnnPq;
 
 typedef struct AnnFactors
 {
 	float b;
-	uint16_t s;	  /* bf16 */
+	uint16_t s;   /* bf16 */
 	uint16_t err; /* bf16, rounded up; +infinity: always read exactly */
 } AnnFactors;
 
@@ -76,9 +76,9 @@ extern size_t ann_pq_encode_scratch_floats(const AnnPq *pq);
  * nibble each. False when a factor is not finite or leaves bf16's range (the row then belongs into
  * the exact leaf); codes and factors are then undefined.
  */
-extern bool ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x,
-							  const float *centroid, uint8_t *codes, AnnFactors *factors,
-							  float *scratch);
+extern bool
+ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float *centroid,
+				  uint8_t *codes, AnnFactors *factors, float *scratch);
 
 /* out[0..dim) = decoded unit residual of codes (scale not applied). */
 extern void ann_pq_decode(const AnnPq *pq, const uint8_t *codes, float *out);

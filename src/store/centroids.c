@@ -13,7 +13,8 @@
 static char *
 page_block(const AnnModel *model, Page page, int slot)
 {
-	return ann_page_payload(page) + ANN_CENTROIDS_OFFSET + (Size) slot * model->centroid_layout.block_bytes;
+	return ann_page_payload(page) + ANN_CENTROIDS_OFFSET +
+		   (Size) slot * model->centroid_layout.block_bytes;
 }
 
 static uint32 *
@@ -144,7 +145,8 @@ collect_block(void *arg, const void *block)
 		int lane = pg_rightmost_one_pos32(mask);
 
 		candidate.key = keys[lane];
-		candidate.tid = ann_block_tid(block, &state->model->centroid_layout, lane, &candidate.flags);
+		candidate.tid =
+			ann_block_tid(block, &state->model->centroid_layout, lane, &candidate.flags);
 		if (state->after == NULL || ann_candidate_compare(&candidate, state->after) > 0)
 			ann_topk_add(state->topk, &candidate);
 	}

@@ -47,27 +47,26 @@ ann_centroids_keys(const AnnModel *model, const void *block, const uint8 *table,
 	const AnnBlockLayout *layout = &model->centroid_layout;
 	const char *bytes = block;
 
-	return ann_kernels->score((const uint8 *) bytes + layout->offset_codes, table,
-							  layout->num_blocks, (const float *) (bytes + layout->offset_b),
-							  (const uint16 *) (bytes + layout->offset_s),
-							  (const uint16 *) (bytes + layout->offset_err), bounds, threshold,
-							  keys);
+	return ann_kernels->score(
+		(const uint8 *) bytes + layout->offset_codes, table, layout->num_blocks,
+		(const float *) (bytes + layout->offset_b), (const uint16 *) (bytes + layout->offset_s),
+		(const uint16 *) (bytes + layout->offset_err), bounds, threshold, keys);
 }
 
 /*
  * Adds the coded centroids to topk, by key and place; after: NULL, or only those that come after this
  * candidate in their order.
  */
-extern void ann_centroids_search(Relation index, const AnnModel *model, const uint8 *table,
-								 const AnnBoundParams *bounds, const AnnCandidate *after,
-								 AnnTopk *topk);
+extern void
+ann_centroids_search(Relation index, const AnnModel *model, const uint8 *table,
+					 const AnnBoundParams *bounds, const AnnCandidate *after, AnnTopk *topk);
 
 /* The places of the best num (at most 64) by squared distance, ascending; returns their number. */
 extern int ann_centroids_best(Relation index, const AnnModel *model, const float *vector,
 							  AnnTid *places, int num);
 
 /* Visits every block, under the page's share lock; checks for interrupts between pages. */
-extern void ann_centroids_visit(Relation index, const AnnModel *model, AnnBlockVisitor visit,
-								void *arg);
+extern void
+ann_centroids_visit(Relation index, const AnnModel *model, AnnBlockVisitor visit, void *arg);
 
 #endif

@@ -31,13 +31,13 @@
 typedef enum AnnPageKind
 {
 	ANN_PAGE_META = 1,
-	ANN_PAGE_TIDS,      /* exact or NULL leaf: row identifiers only */
-	ANN_PAGE_SECTION,   /* bytes of a section of the model */
-	ANN_PAGE_NODE,      /* centroid entries */
-	ANN_PAGE_NODE_REST, /* the rest of one centroid wider than a page */
-	ANN_PAGE_LEAF,      /* block slots */
-	ANN_PAGE_BODY,      /* codes of a long block */
-	ANN_PAGE_FREE,      /* unlinked; reusable */
+	ANN_PAGE_TIDS,           /* exact or NULL leaf: row identifiers only */
+	ANN_PAGE_SECTION,        /* bytes of a section of the model */
+	ANN_PAGE_NODE,           /* centroid entries */
+	ANN_PAGE_NODE_REST,      /* the rest of one centroid wider than a page */
+	ANN_PAGE_LEAF,           /* block slots */
+	ANN_PAGE_BODY,           /* codes of a long block */
+	ANN_PAGE_FREE,           /* unlinked; reusable */
 	ANN_PAGE_CENTROID_CODES, /* blocks of coded centroids */
 } AnnPageKind;
 
@@ -71,13 +71,13 @@ typedef enum AnnMetric
 
 typedef enum AnnSectionKind
 {
-	ANN_SECTION_MEAN = 1,    /* dim floats */
-	ANN_SECTION_CODEBOOK,    /* num_blocks * width * 16 floats, 16 codewords innermost */
-	ANN_SECTION_TREE,        /* chain of node pages; bytes = number of leaves */
-	ANN_SECTION_CALIBRATION, /* AnnCalibrationData */
+	ANN_SECTION_MEAN = 1,          /* dim floats */
+	ANN_SECTION_CODEBOOK,          /* num_blocks * width * 16 floats, 16 codewords innermost */
+	ANN_SECTION_TREE,              /* chain of node pages; bytes = number of leaves */
+	ANN_SECTION_CALIBRATION,       /* AnnCalibrationData */
 	ANN_SECTION_CENTROID_CODEBOOK, /* as CODEBOOK, for centroids; optional with the next */
-	ANN_SECTION_CENTROID_CODES, /* chain of pages; bytes = number of coded centroids */
-	ANN_SECTION_ROTATION,    /* the following kinds: reserved, refused when required */
+	ANN_SECTION_CENTROID_CODES,    /* chain of pages; bytes = number of coded centroids */
+	ANN_SECTION_ROTATION,          /* the following kinds: reserved, refused when required */
 	ANN_SECTION_FILTER_SUMMARIES,
 	ANN_SECTION_REFINE_CODES,
 } AnnSectionKind;
@@ -145,8 +145,8 @@ typedef struct AnnMetaData
 	uint16 filter_bytes;
 	uint16 refine_bytes;
 	uint32 num_blocks;
-	uint32 levels;       /* of the centroid tree: 1 */
-	uint32 trained_rows; /* rows of the sample */
+	uint32 levels;         /* of the centroid tree: 1 */
+	uint32 trained_rows;   /* rows of the sample */
 	uint32 centroid_width; /* of the centroids' codes: dimensions per block; 0: not coded */
 	uint32 centroid_blocks;
 	uint32 reserved;

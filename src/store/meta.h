@@ -38,7 +38,7 @@ typedef struct AnnModel
 	/* codes of the centroids themselves; centroid_pq.num_blocks = 0: there are none */
 	AnnPq centroid_pq;
 	AnnBlockLayout centroid_layout;
-	int centroid_slots; /* blocks of them on a page */
+	int centroid_slots;         /* blocks of them on a page */
 	BlockNumber centroid_blkno; /* first page */
 } AnnModel;
 

@@ -114,7 +114,8 @@ ann_model_derive(AnnModel *model)
 	model->centroid_layout.num_blocks = model->centroid_pq.num_blocks;
 	if (!ann_block_layout_init(&model->centroid_layout, &reason))
 		elog(ERROR, "impossible block layout: %s", reason);
-	model->centroid_slots = (ANN_PAGE_PAYLOAD - ANN_CENTROIDS_OFFSET) / model->centroid_layout.block_bytes;
+	model->centroid_slots =
+		(ANN_PAGE_PAYLOAD - ANN_CENTROIDS_OFFSET) / model->centroid_layout.block_bytes;
 	if (model->centroid_slots == 0)
 		elog(ERROR, "codes of centroids are too long");
 }

@@ -32,9 +32,9 @@ extern void ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm fo
 /*
  * The same for chosen entries: places (centroids.h) in ascending order, one share lock a node page.
  */
-extern void ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form,
-								  const float *vector, const AnnTid *places, int num,
-								  AnnLeafVisitor visit, void *arg);
+extern void
+ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form, const float *vector,
+					  const AnnTid *places, int num, AnnLeafVisitor visit, void *arg);
 
 /* The leaf with the smallest squared L2 distance; its centroid is copied to centroid (dim floats).
  */
