@@ -66,4 +66,10 @@ typedef struct AnnTid
 /* One that must not: a loop that needs all registers gets them in a function of its own. */
 #define ANN_NOINLINE __attribute__((noinline))
 
+/*
+ * x86: keeps a loaded register. gcc would fold the load into every instruction that uses the register
+ * and load as often; where lines are crossed, loads are what such a loop waits for.
+ */
+#define ANN_KEEP(reg) __asm__("" : "+v"(reg))
+
 #endif

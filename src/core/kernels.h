@@ -4,15 +4,20 @@
  *
  * NOTES
  *	  One set of functions per instruction set: kernels_scalar.c (the reference semantics),
- *	  kernels_avx2.c, kernels_avx512.c, kernels_neon.c, with the same names and another suffix:
- *	  ann_<op>_<isa>. dispatch.c chooses one table once per process; callers make one indirect call
+ *	  kernels_avx2.c, kernels_avx512.c, kernels_neon.c, each with its half for codes in
+ *	  kernels_<isa>_codes.c, with the same names and another suffix: ann_<op>_<isa>. dispatch.c chooses one table once per process; callers make one indirect call
  *	  per *block of codes* or per *batch of rows*, never one per dimension.
  *
  *	  No kernel needs alignment, none reads or writes past the ranges stated here, none allocates.
  *	  Integer results (accumulate, encode on ties: the lowest codeword) are bit-equal in all
  *	  variants. Float results may differ in rounding only: within c * eps * sum |term| of the exact
  *	  value. NaN and infinity in the input give the result that IEEE arithmetic gives, except where
- *	  said.
+ *	  said. Within one variant the result for a row, or for a pair of rows, is made of their floats
+ *	  and of dim alone, bit for bit: neither the address nor the other rows of a call enter.
+ *
+ *	  Though none is needed, alignment pays where sums go through memory: acc and keys that start at a
+ *	  multiple of 64 bytes save accumulate and bounds a fifth of their time on short codes, rows of
+ *	  floats that do save l2_squared a quarter.
  */
 #ifndef ANN_CORE_KERNELS_H
 #define ANN_CORE_KERNELS_H
@@ -32,21 +37,21 @@
  */
 typedef struct AnnBoundParams
 {
-	float g;		 /* the leaf's part of the estimate */
-	float weight_b;	 /* multiplies b */
-	float step;		 /* of one unit of acc, times the metric's factor (-2, -1) */
-	float base;		 /* of acc = 0, times the same factor */
+	float g;         /* the leaf's part of the estimate */
+	float weight_b;  /* multiplies b */
+	float step;      /* of one unit of acc, times the metric's factor (-2, -1) */
+	float base;      /* of acc = 0, times the same factor */
 	float var_slope; /* variance per unit of estimate */
-	float var_base;	 /* constant part of the variance */
-	float var_cap;	 /* the variance never exceeds err^2 times this */
+	float var_base;  /* constant part of the variance */
+	float var_cap;   /* the variance never exceeds err^2 times this */
 	float var_table; /* variance of the rounded table, per unit of s^2 */
-	float z;		 /* width of the bound; 0: key = est (but for err = +infinity) */
-	float slack;	 /* for the float rounding of est itself */
+	float z;         /* width of the bound; 0: key = est (but for err = +infinity) */
+	float slack;     /* for the float rounding of est itself */
 } AnnBoundParams;
 
 typedef struct AnnKernels
 {
-	const char *name; /* the value of ann.simd that selects it: scalar, avx2, ... */
+	const char *name; /* the value of ann.simd that selects it: scalar, avx2, avx512, neon */
 
 	/* Distances of two vectors of dim >= 0 floats (0 for dim = 0), float accumulators. */
 	float (*l2_squared)(const float *a, const float *b, int dim);
@@ -78,10 +83,10 @@ typedef struct AnnKernels
 	 * centroid that spans pages is scored piece by piece. Rows are 2-byte aligned at least for bf16,
 	 * 4-byte for f32.
 	 */
-	void (*l2_rows_bf16)(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
-						 float *out);
-	void (*ip_rows_bf16)(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
-						 float *out);
+	void (*l2_rows_bf16)(const float *query, const void *rows, size_t stride_bytes, int num,
+						 int dim, float *out);
+	void (*ip_rows_bf16)(const float *query, const void *rows, size_t stride_bytes, int num,
+						 int dim, float *out);
 	void (*l2_rows_f32)(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 						float *out);
 	void (*ip_rows_f32)(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
@@ -117,6 +122,15 @@ typedef struct AnnKernels
 	uint32_t (*bounds)(const uint32_t acc[ANN_BLOCK_LANES], const float *b, const uint16_t *s,
 					   const uint16_t *err, const AnnBoundParams *params, float threshold,
 					   float keys[ANN_BLOCK_LANES]);
+
+	/*
+	 * A whole block in one call: accumulate from zero, then bounds. Faster than the two by a fifth for
+	 * short codes, because the sums stay in registers; codes whose parts lie apart, and tables of 16
+	 * bits, need the two.
+	 */
+	uint32_t (*score)(const uint8_t *codes, const uint8_t *table, int num_blocks, const float *b,
+					  const uint16_t *s, const uint16_t *err, const AnnBoundParams *params,
+					  float threshold, float keys[ANN_BLOCK_LANES]);
 } AnnKernels;
 
 /* The tables that this build has; NULL where the architecture is another. */
@@ -124,7 +138,8 @@ extern const AnnKernels ann_kernels_scalar;
 #if defined(__x86_64__)
 extern const AnnKernels ann_kernels_avx2;
 extern const AnnKernels ann_kernels_avx512;
-extern const AnnKernels ann_kernels_avx512vbmi; /* avx512 with a faster accumulate: VBMI, VNNI */
+/* The same under the same name, for machines with VBMI and VNNI: faster, equal bit for bit. */
+extern const AnnKernels ann_kernels_avx512_vbmi;
 #endif
 #if defined(__aarch64__)
 extern const AnnKernels ann_kernels_neon;

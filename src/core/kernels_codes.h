@@ -18,13 +18,21 @@
 	extern uint32_t ann_bounds_##isa(const uint32_t acc[ANN_BLOCK_LANES], const float *b,          \
 									 const uint16_t *s, const uint16_t *err,                       \
 									 const AnnBoundParams *params, float threshold,                \
-									 float keys[ANN_BLOCK_LANES])
+									 float keys[ANN_BLOCK_LANES]);                                 \
+	extern uint32_t ann_score_##isa(const uint8_t *codes, const uint8_t *table, int num_blocks,    \
+									const float *b, const uint16_t *s, const uint16_t *err,        \
+									const AnnBoundParams *params, float threshold,                 \
+									float keys[ANN_BLOCK_LANES])
 
 #if defined(__x86_64__)
 ANN_DECLARE_CODE_KERNELS(avx2);
 ANN_DECLARE_CODE_KERNELS(avx512);
-extern void ann_accumulate_avx512vbmi(const uint8_t *codes, const uint8_t *table, int num_blocks,
-									  uint32_t acc[ANN_BLOCK_LANES]);
+extern void ann_accumulate_avx512_vbmi(const uint8_t *codes, const uint8_t *table, int num_blocks,
+									   uint32_t acc[ANN_BLOCK_LANES]);
+extern uint32_t
+ann_score_avx512_vbmi(const uint8_t *codes, const uint8_t *table, int num_blocks, const float *b,
+					  const uint16_t *s, const uint16_t *err, const AnnBoundParams *params,
+					  float threshold, float keys[ANN_BLOCK_LANES]);
 #endif
 #if defined(__aarch64__)
 ANN_DECLARE_CODE_KERNELS(neon);
@@ -34,8 +42,8 @@ ANN_DECLARE_CODE_KERNELS(neon);
 #define ANN_ACCUMULATE_CHUNK 256
 
 /*
- * How far ahead of itself accumulate fetches codes into the cache: about a block of 64, which as a
- * rule stands right behind this one. A hint, which cannot fault; it may lie past the codes.
+ * How far ahead of itself accumulate fetches codes into the cache (x86): the bytes of a block of 64,
+ * as the next block as a rule stands right behind this one. A hint, which cannot fault; it may lie past the codes.
  */
 #define ANN_PREFETCH_BYTES 1536
 

@@ -20,7 +20,7 @@
 /* Rows of B in one register tile, in every variant. */
 #define ANN_TILE_B 4
 
-#define ANN_PANEL_BYTES (16 * 1024)
+#define ANN_PANEL_BYTES (32 * 1024)
 #define ANN_BLOCK_A_BYTES (256 * 1024)
 
 /* The arguments of products (out, out_stride) or of nearest (bias_b, best, best_score). */
@@ -41,7 +41,8 @@ typedef struct AnnProductJob
 } AnnProductJob;
 
 /* Works off rows [first_a, first_a + num_a) of A, at most a tile, against [first_b, end_b) of B. */
-typedef void (*AnnTileRun)(const AnnProductJob *job, int first_a, int num_a, int first_b, int end_b);
+typedef void (*AnnTileRun)(const AnnProductJob *job, int first_a, int num_a, int first_b,
+						   int end_b);
 
 /* Rows that fill bytes, a multiple of unit and at least one. */
 static inline int
