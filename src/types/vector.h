@@ -4,7 +4,7 @@
  *
  * NOTES
  *	  Text, wire and memory layout are pgvector's, so that its client libraries work unchanged.
- *Every element is finite: each way in (text, binary, array) refuses NaN and infinity.
+ *	  Every element is finite: each way in (text, binary, array) refuses NaN and infinity.
  */
 #ifndef ANN_TYPES_VECTOR_H
 #define ANN_TYPES_VECTOR_H
