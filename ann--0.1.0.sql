@@ -223,3 +223,29 @@ CREATE FUNCTION ann_search_stats(
 	AS 'MODULE_PATHNAME', 'ann_search_stats'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION ann_search_stats() IS 'work of this session''s last annivf scan';
+
+-- inspection
+
+CREATE FUNCTION ann_check(index regclass, heapallindexed boolean DEFAULT false)
+	RETURNS TABLE (block bigint, invariant text, problem text)
+	AS 'MODULE_PATHNAME', 'ann_check'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION ann_check(regclass, boolean) IS 'violated invariants of an index: none if it is sound';
+
+CREATE FUNCTION ann_index_info(
+		index regclass, OUT dims integer, OUT distance_measure text, OUT is_trained boolean,
+		OUT num_tuples bigint, OUT num_leaves integer, OUT num_leaves_to_search integer,
+		OUT num_reordering_candidates integer, OUT quantizer text, OUT dimensions_per_block integer,
+		OUT num_blocks integer, OUT nbits integer, OUT code_size integer, OUT leaf_code_size integer,
+		OUT trained_rows bigint, OUT seed integer, OUT version integer, OUT error_bound real,
+		OUT leaves_growth real, OUT table_bits integer, OUT exact_rows bigint, OUT null_rows bigint)
+	RETURNS record
+	AS 'MODULE_PATHNAME', 'ann_index_info'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION ann_index_info(regclass) IS 'model, options and size of an index';
+
+CREATE FUNCTION ann_leaves(index regclass)
+	RETURNS TABLE (leaf integer, centroid vector, num_tuples bigint, num_pages integer)
+	AS 'MODULE_PATHNAME', 'ann_leaves'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION ann_leaves(regclass) IS 'leaves of an index with their centroids and sizes';

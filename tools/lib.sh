@@ -47,8 +47,8 @@ ann_end() {
 	trap - EXIT
 	trap '' INT TERM HUP
 	if [ -n "${ANN_SCRATCH:-}" ]; then
-		ann_stop
 		cd /
+		ann_stop_all
 		[ -n "${ANN_KEEP:-}" ] && note "kept: $ANN_SCRATCH" || rm -rf "$ANN_SCRATCH"
 	fi
 	exit $status
@@ -242,6 +242,16 @@ ann_start() {
 		tail -n 20 "$ANN_SCRATCH/server.log" >&2
 		die "the server did not start"
 	}
+}
+
+# Stops every server whose data lies in the scratch directory, those of interrupted tests too.
+ann_stop_all() {
+	local pid_file pid
+	while read -r pid_file; do
+		pid=$(head -n 1 "$pid_file")
+		as_user "$ANN_BINDIR/pg_ctl" -D "$(dirname "$pid_file")" -w -m immediate stop >/dev/null 2>&1 ||
+			as_user kill -QUIT "$pid" 2>/dev/null || true
+	done < <(find "$ANN_SCRATCH" -name postmaster.pid -not -empty 2>/dev/null)
 }
 
 ann_stop() {

@@ -30,10 +30,10 @@
 #define TOP 10
 /* Share of pseudo-queries' neighbours whose leaves must be searched, and the margin on top. */
 #define COVERAGE 0.97
-#define LEAVES_MARGIN 1.25
+#define LEAVES_MARGIN 1.5
 /* Share of the true neighbours that must lie within z standard deviations. */
 #define BOUND_COVERAGE 0.985
-/* Variance that the rounded table may add to the code's own before it gets 16 bits. */
+/* Variance that the rounded table may add to the code's own before it gets 16 bits (SIFT: .006). */
 #define TABLE_VARIANCE 0.2
 
 typedef struct AnnCalibrator AnnCalibrator;
@@ -407,6 +407,9 @@ calibrate_bound(AnnCalibrator *calibrator, AnnCalibrationData *calibration, bool
 	if (num > 0)
 		calibration->z = Max(1, Min(6, quantile(deviations, num, BOUND_COVERAGE)));
 	*table16 = table_variance > TABLE_VARIANCE * variance;
+	ereport(DEBUG1, (errmsg_internal("ann: bound %.2f sigma; a table of 8 bits adds %.3f of the "
+									 "codes' variance",
+									 calibration->z, table_variance / Max(variance, DBL_MIN))));
 	pfree(deviations);
 }
 

@@ -121,13 +121,13 @@ read_chain(AnnExactSet *set, Relation index, bool skip_moved)
 
 	while (blkno != InvalidBlockNumber)
 	{
-		BlockNumber here = blkno;
-		int num = ann_tids_read(index, false, &blkno, page);
+		int num;
 
+		CHECK_FOR_INTERRUPTS();
+		ann_tids_check_circle(index, blkno, &num_pages);
+		num = ann_tids_read(index, false, &blkno, page);
 		if (num < 0)
 			return false;
-		if (++num_pages % 4096 == 0 && num_pages > RelationGetNumberOfBlocks(index))
-			ann_page_corrupted(index, here, "the pages of the exact leaf go in a circle");
 		for (int i = 0; i < num; i++)
 		{
 			if (skip_moved && (page[i].offset & ANN_TID_MOVED) != 0)
@@ -135,7 +135,6 @@ read_chain(AnnExactSet *set, Relation index, bool skip_moved)
 			page[i].offset &= ~ANN_TID_FLAGS;
 			add_tid(set, page[i]);
 		}
-		CHECK_FOR_INTERRUPTS();
 	}
 	return true;
 }

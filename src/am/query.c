@@ -165,3 +165,32 @@ ann_query_distance(AnnMetric metric, double key)
 {
 	return metric == ANN_METRIC_L2 ? sqrt(Max(key, 0)) : key;
 }
+
+bool
+ann_query_orders_nothing(const AnnTypeSupport *support, const float *query, int dim)
+{
+	if (support->metric != ANN_METRIC_COSINE)
+		return false;
+	for (int i = 0; i < dim; i++)
+		if (query[i] != 0)
+			return false;
+	return true;
+}
+
+/* The executor's value may not live as long as the scan. */
+float *
+ann_query_copy(const AnnTypeSupport *support, Datum argument, int *dim)
+{
+	struct varlena *value = PG_DETOAST_DATUM(argument);
+	float *query;
+	const float *floats;
+
+	*dim = support->dim(value);
+	query = palloc(sizeof(float) * *dim);
+	floats = support->floats(value, query);
+	if (floats != query)
+		memcpy(query, floats, sizeof(float) * *dim);
+	if (PointerGetDatum(value) != argument)
+		pfree(value);
+	return query;
+}

@@ -155,14 +155,16 @@ read_candidates(AnnScan *so, const AnnCandidate *candidates, int num)
 		read_rows(so, rows, num_rows);
 }
 
+/* Reads the candidates of new leaves that lie below the frontier. */
 static void
 read_late(AnnScan *so)
 {
 	AnnSearch *search = so->search;
+	int num = ann_exact_remove(&so->exact, search->late, search->num_late);
 
-	for (int done = 0; done < search->num_late; done += ANN_MAX_BATCH)
-		read_candidates(so, search->late + done, Min(search->num_late - done, ANN_MAX_BATCH));
-	so->stats.candidates += search->num_late;
+	for (int done = 0; done < num; done += ANN_MAX_BATCH)
+		read_candidates(so, search->late + done, Min(num - done, ANN_MAX_BATCH));
+	so->stats.candidates += num;
 	search->num_late = 0;
 }
 
@@ -303,36 +305,6 @@ start_search(AnnScan *so, Relation index, const AnnMetaData *meta, const float *
 	extend_to_rank(so, 1);
 }
 
-/* Is every distance from the query NaN? */
-static bool
-orders_nothing(const AnnTypeSupport *support, const float *query, int dim)
-{
-	if (support->metric != ANN_METRIC_COSINE)
-		return false;
-	for (int i = 0; i < dim; i++)
-		if (query[i] != 0)
-			return false;
-	return true;
-}
-
-/* The query's elements, copied into the current context: the executor's may not live as long. */
-static float *
-copy_query(const AnnTypeSupport *support, Datum argument, int *dim)
-{
-	struct varlena *value = PG_DETOAST_DATUM(argument);
-	float *query;
-	const float *floats;
-
-	*dim = support->dim(value);
-	query = palloc(sizeof(float) * *dim);
-	floats = support->floats(value, query);
-	if (floats != query)
-		memcpy(query, floats, sizeof(float) * *dim);
-	if (PointerGetDatum(value) != argument)
-		pfree(value);
-	return query;
-}
-
 static void
 start_ordered(AnnScan *so, Relation index, const AnnMetaData *meta, const float *query, int dim)
 {
@@ -387,12 +359,12 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 		MemoryContextSwitchTo(old);
 	}
 	if (scan->numberOfOrderBys > 0 && (scan->orderByData[0].sk_flags & SK_ISNULL) == 0)
-		query = copy_query(so->support, scan->orderByData[0].sk_argument, &dim);
+		query = ann_query_copy(so->support, scan->orderByData[0].sk_argument, &dim);
 	read_exact_leaf(so, index, &meta);
 	if (query != NULL && meta.dim != 0 && meta.dim != (uint32) dim)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("different vector dimensions %u and %d", meta.dim, dim)));
-	if (query != NULL && !orders_nothing(so->support, query, dim))
+	if (query != NULL && !ann_query_orders_nothing(so->support, query, dim))
 		start_ordered(so, index, &meta, query, dim);
 	else
 	{

@@ -60,6 +60,17 @@ ann_tid_order(AnnTid tid)
 	return (uint64) tid.block_hi << 32 | (uint64) tid.block_lo << 16 | tid.offset;
 }
 
+/* Forgets what lies in the relation's cache, and with it vanishes, of a model that was copied. */
+static inline void
+ann_model_detach(AnnModel *model)
+{
+	model->mean = NULL;
+	model->pq.codebook = NULL;
+	model->pq.bias = NULL;
+	model->centroid_pq.codebook = NULL;
+	model->centroid_pq.bias = NULL;
+}
+
 /* ---- queue.c: a priority queue of rows that spills sorted runs to temporary files ---- */
 
 #define ANN_ROW_IS_NULL 1 /* flag: the row's value is NULL; sorts after all others */
@@ -159,6 +170,10 @@ extern void ann_query_set_weight(AnnQuery *query, double *ratios, int num);
 /* Bound parameters for a leaf. score: its centroid's, as ann_tree_score gives it. */
 extern void
 ann_query_bounds(const AnnQuery *query, float score, float norm2, AnnBoundParams *bounds);
+/* The elements of a query's value (which may be toasted), in the current memory context. */
+extern float *ann_query_copy(const AnnTypeSupport *support, Datum value, int *dim);
+/* Is every distance from the query NaN (zero under cosine)? */
+extern bool ann_query_orders_nothing(const AnnTypeSupport *support, const float *query, int dim);
 /* The unit of the keys, for a distance as SQL gives it; and back. */
 extern double ann_query_key(AnnMetric metric, double distance);
 extern double ann_query_distance(AnnMetric metric, double key);
@@ -215,7 +230,6 @@ typedef struct AnnSearch
 	Relation index;
 	AnnModel model; /* a copy without mean and codebooks: relcache invalidations do not reach it */
 	const AnnKernels *kernels;
-	bool is_simple; /* a block can be scored in one call */
 	MemoryContext context;
 	AnnQuery query;
 	AnnLeaves leaves;

@@ -66,17 +66,6 @@ set_weight(AnnSearch *search)
 	ann_query_set_weight(&search->query, ratios, num);
 }
 
-/* What lies in the relation's cache: gone with the next invalidation. */
-static void
-forget_pointers(AnnModel *model)
-{
-	model->mean = NULL;
-	model->pq.codebook = NULL;
-	model->pq.bias = NULL;
-	model->centroid_pq.codebook = NULL;
-	model->centroid_pq.bias = NULL;
-}
-
 AnnSearch *
 ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, uint32 num_first,
 				 bool with_bounds, AnnExactSet *exact, AnnScanStats *stats)
@@ -92,13 +81,12 @@ ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, u
 	search->stats = stats;
 	ann_query_init(&search->query, model, values, with_bounds ? model->calibration.z : 0);
 	search->model = *model;
-	search->is_simple = model->slots_per_page > 0 && search->query.high == NULL;
 	search->num_first = num_first > 0 ? num_first : ceil(model->calibration.leaves_at_10);
 	window =
 		model->form == ANN_CODE_IP ? Max(search->num_first, WEIGHT_LEAVES / 2) : search->num_first;
 	ann_leaves_init(&search->leaves, index, &search->model, search->query.vector,
 					sqrt(search->query.norm2), window, ANN_SHARE_LEAVES);
-	forget_pointers(&search->model);
+	ann_model_detach(&search->model);
 	if (search->model.form == ANN_CODE_IP)
 		set_weight(search);
 	search->max_keep = Max(ANN_SHARE_CANDIDATES / (2 * sizeof(AnnCandidate)), 2);
@@ -149,26 +137,41 @@ add_late(AnnSearch *search, const AnnCandidate *candidate)
 	search->late[search->num_late++] = *candidate;
 }
 
+/*
+ * Keys of a block's lanes; the mask of those within the pool's threshold. One call of the kernel where
+ * all of the code lies in the block and the table has 8 bits.
+ */
+static uint32
+block_keys(AnnSearch *search, const void *block, float keys[ANN_BLOCK_LANES])
+{
+	const AnnBlockLayout *layout = &search->model.layout;
+	const char *bytes = block;
+	const float *b = (const float *) (bytes + layout->offset_b);
+	const uint16 *s = (const uint16 *) (bytes + layout->offset_s);
+	const uint16 *err = (const uint16 *) (bytes + layout->offset_err);
+	pg_attribute_aligned(64) uint32 acc[ANN_BLOCK_LANES];
+
+	if (search->model.slots_per_page > 0 && search->query.high == NULL)
+		return search->kernels->score((const uint8 *) bytes + layout->offset_codes,
+									  search->query.low, layout->num_blocks, b, s, err,
+									  &search->bounds, search->pool.threshold, keys);
+	ann_leaf_accumulate(search->index, &search->model, block, search->query.low, search->query.high,
+						acc);
+	return search->kernels->bounds(acc, b, s, err, &search->bounds, search->pool.threshold, keys);
+}
+
 /* AnnBlockVisitor: scores the lanes of a block. */
 static void
 score_block(void *arg, const void *block)
 {
 	AnnSearch *search = arg;
-	const AnnBlockLayout *layout = &search->model.layout;
-	const char *bytes = block;
 	uint32 live = ((const AnnBlockHeader *) block)->live;
-	uint32 acc[ANN_BLOCK_LANES];
-	float keys[ANN_BLOCK_LANES];
+	pg_attribute_aligned(64) float keys[ANN_BLOCK_LANES];
 	uint32 mask;
 
 	if (live == 0)
 		return;
-	ann_leaf_accumulate(search->index, &search->model, block, search->query.low, search->query.high,
-						acc);
-	mask = live & search->kernels->bounds(acc, (const float *) (bytes + layout->offset_b),
-										  (const uint16_t *) (bytes + layout->offset_s),
-										  (const uint16_t *) (bytes + layout->offset_err),
-										  &search->bounds, search->pool.threshold, keys);
+	mask = live & block_keys(search, block, keys);
 	search->stats->codes_scanned += pg_popcount32(live);
 	if (!search->again)
 		search->num_live += pg_popcount32(live);

@@ -46,14 +46,12 @@ ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData *meta, AnnEx
 	if (meta->model != 0)
 	{
 		stream->model = *ann_model_get(index, meta);
-		stream->model.mean = NULL;
-		stream->model.pq.codebook = NULL;
-		stream->model.pq.bias = NULL;
 		lanes = Max(stream->model.slots_per_page, 1) * ANN_BLOCK_LANES;
 		/* Any order will do: that of the distance from zero. */
 		ann_leaves_init(&stream->leaves, index, &stream->model,
 						palloc0(sizeof(float) * stream->model.dim), 0, stream->model.num_leaves,
 						ANN_SHARE_LEAVES);
+		ann_model_detach(&stream->model);
 		stream->next_rank = 0;
 		stream->in_leaf = false;
 	}
@@ -132,19 +130,16 @@ static void
 fill_from_nulls(AnnStream *stream)
 {
 	AnnTid tids[ANN_TIDS_PER_PAGE];
-	BlockNumber here = stream->null_blkno;
 	int num;
 
 	CHECK_FOR_INTERRUPTS();
-	if (here == InvalidBlockNumber)
+	if (stream->null_blkno == InvalidBlockNumber)
 	{
 		stream->part = ANN_STREAM_END;
 		return;
 	}
+	ann_tids_check_circle(stream->index, stream->null_blkno, &stream->num_null_pages);
 	num = ann_tids_read(stream->index, true, &stream->null_blkno, tids);
-	if (++stream->num_null_pages % 4096 == 0 &&
-		stream->num_null_pages > RelationGetNumberOfBlocks(stream->index))
-		ann_page_corrupted(stream->index, here, "the pages of the NULL leaf go in a circle");
 	for (int i = 0; i < num; i++)
 	{
 		tids[i].offset &= ~ANN_TID_FLAGS;

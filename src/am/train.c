@@ -36,6 +36,7 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -53,6 +54,7 @@ ann_fetcher_init(AnnFetcher *fetcher, Relation heap, Relation index)
 {
 	fetcher->heap = heap;
 	fetcher->index = index;
+	fetcher->num_blocks = 0;
 	fetcher->index_info = BuildIndexInfo(index);
 	fetcher->estate = CreateExecutorState();
 	fetcher->slot = table_slot_create(heap, NULL);
@@ -68,6 +70,25 @@ ann_fetcher_free(AnnFetcher *fetcher)
 	FreeExecutorState(fetcher->estate);
 }
 
+/* The table cannot have shrunk (that takes our lock), but may have grown since it was last asked. */
+static void
+check_tid(AnnFetcher *fetcher, const ItemPointerData *tid)
+{
+	BlockNumber blkno = ItemPointerGetBlockNumberNoCheck(tid);
+
+	if (blkno < fetcher->num_blocks)
+		return;
+	fetcher->num_blocks = RelationGetNumberOfBlocks(fetcher->heap);
+	if (blkno >= fetcher->num_blocks)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" is damaged: it points to block %u of table \"%s\", which has "
+						"%u blocks",
+						RelationGetRelationName(fetcher->index), blkno,
+						RelationGetRelationName(fetcher->heap), fetcher->num_blocks),
+				 errhint("Rebuild it with REINDEX.")));
+}
+
 bool
 ann_fetcher_get(AnnFetcher *fetcher, const ItemPointerData *tid, Datum *value, bool *isnull)
 {
@@ -78,6 +99,7 @@ ann_fetcher_get(AnnFetcher *fetcher, const ItemPointerData *tid, Datum *value, b
 	bool again = false;
 	bool all_dead = false;
 
+	check_tid(fetcher, tid);
 	ResetPerTupleExprContext(fetcher->estate);
 	if (!table_index_fetch_tuple(fetcher->fetch, &copy, GetActiveSnapshot(), fetcher->slot, &again,
 								 &all_dead))
@@ -103,6 +125,7 @@ typedef struct ExactSource
 	AnnBuilder *builder;
 	AnnFetcher fetcher;
 	double num_rows;
+	BlockNumber num_pages; /* read of the chain in this pass */
 	AnnTid tids[ANN_TIDS_PER_PAGE];
 	bool moved[ANN_TIDS_PER_PAGE];
 	BufFile *coded; /* rows that were coded, in the order of the exact leaf */
@@ -116,6 +139,9 @@ next_page(ExactSource *source, BlockNumber *blkno)
 	int num;
 
 	CHECK_FOR_INTERRUPTS();
+	if (here == ANN_EXACT_BLKNO)
+		source->num_pages = 0;
+	ann_tids_check_circle(source->builder->index, here, &source->num_pages);
 	num = ann_tids_read(source->builder->index, false, blkno, source->tids);
 	if (num < 0)
 		ann_page_corrupted(source->builder->index, here, "a page of the exact leaf");
@@ -286,12 +312,14 @@ void
 ann_train_erase_moved(Relation index)
 {
 	BlockNumber blkno = ANN_EXACT_BLKNO;
+	BlockNumber num_pages = 0;
 
 	while (blkno != InvalidBlockNumber)
 	{
 		Buffer buffer;
 
 		CHECK_FOR_INTERRUPTS();
+		ann_tids_check_circle(index, blkno, &num_pages);
 		buffer = ann_page_read(index, blkno, BUFFER_LOCK_EXCLUSIVE);
 		ann_tids_filter_page(index, buffer, not_moved, NULL);
 		blkno = AnnPageGetOpaque(BufferGetPage(buffer))->next;
@@ -319,10 +347,10 @@ ann_train_index(Relation heap, Relation index, double min_rows, bool wait)
 {
 	AnnBuilder builder;
 	ExactSource source = {.base = {exact_count, exact_sample, exact_scan}};
+	bool enough;
 	bool trained = false;
 
 	ann_builder_init(&builder, index);
-	ann_meta_read(index, &builder.meta);
 	source.builder = &builder;
 	builder.source = &source.base;
 	builder.log_pages = true;
@@ -330,7 +358,10 @@ ann_train_index(Relation heap, Relation index, double min_rows, bool wait)
 	builder.coded_row = note_coded;
 	builder.null_row = ignore_row;
 	builder.row_arg = &source;
-	if (builder.meta.model == 0 && exact_count(&source.base) > min_rows && lock_toast(heap, wait))
+	/* The first row sets the dimensions of the metapage, which is written back later: count first. */
+	enough = exact_count(&source.base) > min_rows;
+	ann_meta_read(index, &builder.meta);
+	if (builder.meta.model == 0 && enough && lock_toast(heap, wait))
 	{
 		source.coded = BufFileCreateTemp(false);
 		ann_fetcher_init(&source.fetcher, heap, index);
@@ -391,6 +422,7 @@ ann_train_absorb(Relation heap, Relation index)
 {
 	const AnnTypeSupport *support = ann_support_get(index);
 	BlockNumber blkno = ANN_EXACT_BLKNO;
+	BlockNumber num_pages = 0;
 	MemoryContext context;
 	AnnFetcher fetcher;
 	AnnMetaData meta;
@@ -407,6 +439,7 @@ ann_train_absorb(Relation heap, Relation index)
 		BlockNumber here = blkno;
 		int num = ann_tids_read(index, false, &blkno, tids);
 
+		ann_tids_check_circle(index, here, &num_pages);
 		if (num < 0)
 			ann_page_corrupted(index, here, "a page of the exact leaf");
 		absorb_page(&fetcher, support, &meta, here, tids, num, context);
@@ -430,7 +463,8 @@ open_for_training(Oid index_oid, Relation *heap)
 
 	if (!OidIsValid(heap_oid))
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("relation with OID %u is not an index", index_oid)));
+						errmsg("\"%s\" is not an index",
+							   get_rel_name(index_oid) ? get_rel_name(index_oid) : "?")));
 	*heap = table_open(heap_oid, ShareUpdateExclusiveLock);
 	index = index_open(index_oid, RowExclusiveLock);
 	if (index->rd_indam->ambuild != annivf_build)

@@ -20,6 +20,7 @@ typedef struct AnnFetcher
 	EState *estate;
 	TupleTableSlot *slot;
 	struct IndexFetchTableData *fetch;
+	BlockNumber num_blocks; /* of the heap, when last asked */
 } AnnFetcher;
 
 extern void ann_fetcher_init(AnnFetcher *fetcher, Relation heap, Relation index);

@@ -96,11 +96,30 @@ free_page(Vacuum *vacuum, Buffer buffer)
  * takes the lock that vacuum holds.
  */
 static bool
-is_left_over(Vacuum *vacuum, Page page)
+is_left_over(Vacuum *vacuum, Buffer buffer)
 {
-	uint32 model = AnnPageGetOpaque(page)->model;
+	uint32 model = AnnPageGetOpaque(BufferGetPage(buffer))->model;
 
-	return model != 0 && model != vacuum->meta.model;
+	if (model == 0 || model >= vacuum->meta.next_model)
+		ann_page_corrupted(vacuum->index, BufferGetBlockNumber(buffer),
+						   "a page of an impossible model number");
+	return model != vacuum->meta.model;
+}
+
+/* A page that belongs to a model. */
+static void
+vacuum_model_page(Vacuum *vacuum, Buffer buffer)
+{
+	Page page = BufferGetPage(buffer);
+
+	if (!ann_page_is(page, ANN_PAGE_SECTION) && !ann_page_is(page, ANN_PAGE_NODE) &&
+		!ann_page_is(page, ANN_PAGE_NODE_REST) && !ann_page_is(page, ANN_PAGE_LEAF) &&
+		!ann_page_is(page, ANN_PAGE_BODY) && !ann_page_is(page, ANN_PAGE_CENTROID_CODES))
+		ann_page_corrupted(vacuum->index, BufferGetBlockNumber(buffer), "a page of unknown kind");
+	if (is_left_over(vacuum, buffer))
+		free_page(vacuum, buffer);
+	else if (ann_page_is(page, ANN_PAGE_LEAF))
+		ann_leaf_vacuum_page(vacuum->index, vacuum->model, buffer, &vacuum->leaf);
 }
 
 static void
@@ -110,6 +129,10 @@ vacuum_page(Vacuum *vacuum, BlockNumber blkno)
 		ann_page_read_ring(vacuum->index, blkno, BUFFER_LOCK_EXCLUSIVE, vacuum->info->strategy);
 	Page page = BufferGetPage(buffer);
 
+	/* The fixed pages are what they are, never free. */
+	if (blkno < ANN_FIRST_FREE_BLKNO)
+		(void) ann_page_get(vacuum->index, buffer,
+							blkno == ANN_META_BLKNO ? ANN_PAGE_META : ANN_PAGE_TIDS, 0);
 	if (PageIsNew(page) || ann_page_is(page, ANN_PAGE_FREE))
 	{
 		RecordFreeIndexPage(vacuum->index, blkno);
@@ -117,14 +140,8 @@ vacuum_page(Vacuum *vacuum, BlockNumber blkno)
 	}
 	else if (ann_page_is(page, ANN_PAGE_TIDS))
 		vacuum_tids(vacuum, buffer);
-	else if (!ann_page_is(page, ANN_PAGE_META) && !ann_page_is(page, ANN_PAGE_SECTION) &&
-			 !ann_page_is(page, ANN_PAGE_NODE) && !ann_page_is(page, ANN_PAGE_NODE_REST) &&
-			 !ann_page_is(page, ANN_PAGE_LEAF) && !ann_page_is(page, ANN_PAGE_BODY))
-		ann_page_corrupted(vacuum->index, blkno, "a page of unknown kind");
-	else if (is_left_over(vacuum, page))
-		free_page(vacuum, buffer);
-	else if (ann_page_is(page, ANN_PAGE_LEAF))
-		ann_leaf_vacuum_page(vacuum->index, vacuum->model, buffer, &vacuum->leaf);
+	else if (blkno != ANN_META_BLKNO)
+		vacuum_model_page(vacuum, buffer);
 	UnlockReleaseBuffer(buffer);
 }
 

@@ -6,8 +6,8 @@
  * NOTES
  *	  |x|^2 - 2<x,c> + |c|^2 loses what |x|^2 exceeds the distance by. Rows and centroids are taken
  *	  relative to an origin between them (the mean of a run, a parent), so that clusters far from
- *zero or from each other lose nothing; gathering, which the kernels' speed asks for, does it in
- *passing.
+ *	  zero or from each other lose nothing; gathering, which the kernels' speed asks for, does it in
+ *	  passing.
  */
 #ifndef ANN_CORE_GATHER_H
 #define ANN_CORE_GATHER_H

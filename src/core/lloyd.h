@@ -21,12 +21,17 @@ typedef struct AnnLloyd
 	uint64_t *hashes; /* for as many distinct rows as centroids */
 	float *origin;    /* dim; during a run, centroids are relative to it */
 	double *sums;     /* max_centroids * dim */
-	double *energies; /* max_centroids sums of squared distances */
 	uint32_t *counts; /* max_centroids */
-	uint32_t *heirs;  /* max_centroids: the empty centroid that is to split this one */
 	float *bias;      /* max_centroids */
 	AnnGather gather;
+	/* of each centroid, for relocation */
+	double *gains;       /* energy saved by another centroid at its member */
+	double *losses;      /* energy added by its removal */
+	uint32_t *members;   /* place in order of a random one of its rows */
+	uint32_t *absorbers; /* the centroid nearest to it, which would take its rows */
 } AnnLloyd;
+
+#define ANN_MOVED UINT32_MAX
 
 /* One run: the rows that order names, and the centroids that it makes of them. */
 typedef struct AnnRun
@@ -59,6 +64,15 @@ extern bool ann_lloyd_train(AnnLloyd *lloyd, AnnRun *run, uint32_t wanted);
 
 /* One more pass, over the rows that are in the run now. True: stop. */
 extern bool ann_lloyd_reassign(AnnLloyd *lloyd, AnnRun *run);
+
+/*
+ * relocate.c: after an update, moves centroids that hardly matter to random rows of others that serve
+ * too much. first: num_groups + 1 offsets; rows of a centroid that moves are left to the nearest in
+ * its own group. Where absorbers says ANN_MOVED, members is the centroid from which a row was taken.
+ * True: stop.
+ */
+extern bool ann_lloyd_relocate(AnnLloyd *lloyd, AnnRun *run, const uint32_t *first,
+							   uint32_t num_groups, uint32_t *num_moved);
 
 /* Means by hand: clear, add each row to its centroid, update (centroids without rows stay). */
 extern void ann_lloyd_clear(AnnLloyd *lloyd, uint32_t num_centroids);

@@ -1,7 +1,7 @@
 /*
  * work.h
  *	  What the long loops of the core share: carving a caller's workspace into arrays, and polling
- *by the amount of work done.
+ *	  by the amount of work done.
  *
  * NOTES
  *	  The size of a workspace and its layout come from the same code: a function that takes arrays

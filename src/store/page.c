@@ -10,6 +10,7 @@
 
 #include "access/transam.h"
 #include "miscadmin.h"
+#include "storage/buf_internals.h"
 #include "storage/freespace.h"
 #include "storage/indexfsm.h"
 #include "storage/lmgr.h"
@@ -85,6 +86,17 @@ check_block_number(Relation index, BlockNumber blkno)
 		ann_page_corrupted(index, blkno, "a link points past the end of the index");
 }
 
+/*
+ * Waiting for a lock that we hold ourselves would last for ever, and nobody could cancel it. No verb
+ * locks a page twice, so only a damaged link leads back to a locked page.
+ */
+static bool
+is_locked_by_us(Buffer buffer)
+{
+	return !BufferIsLocal(buffer) &&
+		   LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor(buffer - 1)));
+}
+
 Buffer
 ann_page_read(Relation index, BlockNumber blkno, int lock)
 {
@@ -98,6 +110,8 @@ ann_page_read_ring(Relation index, BlockNumber blkno, int lock, BufferAccessStra
 
 	check_block_number(index, blkno);
 	buffer = ReadBufferExtended(index, MAIN_FORKNUM, blkno, RBM_NORMAL, strategy);
+	if (unlikely(is_locked_by_us(buffer)))
+		ann_page_corrupted(index, blkno, "links between pages go in a circle");
 	LockBuffer(buffer, lock);
 	return buffer;
 }

@@ -81,16 +81,25 @@ append_to_hint(Relation index, bool null_leaf, BlockNumber hint, const ItemPoint
 	return possible;
 }
 
+void
+ann_tids_check_circle(Relation index, BlockNumber blkno, BlockNumber *num_pages)
+{
+	if (++*num_pages % 64 == 0 && *num_pages > RelationGetNumberOfBlocks(index))
+		ann_page_corrupted(index, blkno, "the pages of the exact or NULL leaf go in a circle");
+}
+
 /* A page behind the head with room, exclusively locked, or InvalidBuffer. */
 static Buffer
 find_room(Relation index, bool null_leaf, BlockNumber blkno)
 {
+	BlockNumber num_pages = 0;
+
 	while (blkno != InvalidBlockNumber)
 	{
 		Buffer buffer;
 		Page page;
 
-		CHECK_FOR_INTERRUPTS();
+		ann_tids_check_circle(index, blkno, &num_pages);
 		buffer = ann_page_read(index, blkno, BUFFER_LOCK_EXCLUSIVE);
 		page = BufferGetPage(buffer);
 		if (!is_chain_page(page, null_leaf))
@@ -181,6 +190,43 @@ ann_tids_bulk_add(Relation index, bool null_leaf, const AnnTid *tids, int num)
 	UnlockReleaseBuffer(head);
 }
 
+/*
+ * A reader came to a page that is none of the chain. If a page of the chain still leads there, it was
+ * not unlinked: the link is wrong. Links change under the locks of both pages, taken in this order.
+ */
+static void
+check_unlinked(Relation index, bool null_leaf, BlockNumber blkno)
+{
+	BlockNumber here = head_of(null_leaf);
+	BlockNumber num_pages = 0;
+
+	while (here != InvalidBlockNumber && here != blkno)
+	{
+		Buffer buffer;
+		BlockNumber next;
+
+		CHECK_FOR_INTERRUPTS();
+		ann_tids_check_circle(index, here, &num_pages);
+		buffer = ann_page_read(index, here, BUFFER_LOCK_SHARE);
+		if (!is_chain_page(BufferGetPage(buffer), null_leaf))
+		{
+			UnlockReleaseBuffer(buffer);
+			return;
+		}
+		next = AnnPageGetOpaque(BufferGetPage(buffer))->next;
+		if (next == blkno)
+		{
+			Buffer target = ann_page_read(index, blkno, BUFFER_LOCK_SHARE);
+
+			if (!is_chain_page(BufferGetPage(target), null_leaf))
+				ann_page_corrupted(index, blkno, "a page of the exact or NULL leaf");
+			UnlockReleaseBuffer(target);
+		}
+		UnlockReleaseBuffer(buffer);
+		here = next;
+	}
+}
+
 int
 ann_tids_read(Relation index, bool null_leaf, BlockNumber *blkno, AnnTid *tids)
 {
@@ -198,6 +244,8 @@ ann_tids_read(Relation index, bool null_leaf, BlockNumber *blkno, AnnTid *tids)
 			 (ann_page_is(page, ANN_PAGE_TIDS) && page_header(page)->null_leaf == null_leaf))
 		ann_page_corrupted(index, *blkno, "a page of the exact or NULL leaf");
 	UnlockReleaseBuffer(buffer);
+	if (count < 0)
+		check_unlinked(index, null_leaf, *blkno);
 	return count;
 }
 
@@ -302,6 +350,8 @@ unlink_next(Relation index, BlockNumber *prev, BlockNumber *freed)
 		Buffer buffer = ann_page_read(index, blkno, BUFFER_LOCK_EXCLUSIVE);
 		Page page = ann_page_get(index, buffer, ANN_PAGE_TIDS, 0);
 
+		if (!is_chain_page(page, false))
+			ann_page_corrupted(index, blkno, "a page of the exact or NULL leaf");
 		if (page_header(page)->count > 0)
 			*prev = blkno;
 		else
@@ -346,12 +396,14 @@ ann_tids_trim(Relation index)
 {
 	BlockNumber prev = ANN_EXACT_BLKNO;
 	BlockNumber freed;
+	BlockNumber num_pages = 0;
 	bool any = false;
 
 	reset_hint(index);
 	while (unlink_next(index, &prev, &freed))
 	{
 		CHECK_FOR_INTERRUPTS();
+		ann_tids_check_circle(index, prev, &num_pages);
 		if (freed != InvalidBlockNumber)
 		{
 			RecordFreeIndexPage(index, freed);

@@ -1,0 +1,688 @@
+# Damaged indexes: whatever stands in the file, a search, an insert and a vacuum give an answer in order
+# or an error that names the damage; the backend lives and nothing hangs.
+#
+# Each case makes its index anew, has it copied to another tablespace (so that nothing of it is in shared
+# buffers), changes the file and then tries everything. ANN_SOAK=n makes n times as many random changes.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use AnnTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use constant {
+	BLCKSZ => 8192,
+	PAYLOAD => 24,         # of a page, after its header
+	SPECIAL => 8192 - 16,  # next u32, model u32, kind u16, flags u16, reserved u16, page id u16
+	SECTION_BYTES => 32,
+	BLOCK_HEADER => 24,
+};
+my %kinds = (
+	1 => 'meta', 2 => 'tids', 3 => 'section', 4 => 'node', 5 => 'rest', 6 => 'leaf', 7 => 'body',
+	8 => 'free');
+
+my $node = new_node(
+	'damage',
+	no_checksums => 1,
+	# under wal_level = minimal the new file is logged, and so read into shared buffers, after all
+	conf => ['allow_in_place_tablespaces = on', 'shared_buffers = 32MB', 'wal_level = replica']);
+
+# ---- the indexes
+
+# coded: leaves of several pages, an exact leaf, NULLs; product: the same under inner product; cosine: an
+# exact and a NULL leaf of several pages beside the leaves; long: blocks and centroids wider than a
+# page; untrained: an exact leaf of several pages alone.
+my %tables = (
+	coded => { dim => 8, op => '<->' },
+	product => { dim => 5, op => '<#>' },
+	cosine => { dim => 4, op => '<=>' },
+	long => { dim => 4500, op => '<->' },
+	untrained => { dim => 3, op => '<->' });
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLESPACE one LOCATION '';
+CREATE TABLESPACE two LOCATION '';
+
+CREATE TABLE coded (id int, v vector(8));
+INSERT INTO coded SELECT row_number() OVER (), x FROM clustered(600, 8, 0.1, 7) x;
+INSERT INTO coded SELECT 600 + i, CASE i % 3 WHEN 0 THEN anything(8, 1e20) END
+	FROM generate_series(1, 60) i;
+CREATE INDEX coded_v ON coded USING annivf (v) WITH (num_leaves = 7, training_iterations = 2);
+
+CREATE TABLE product (id int, v vector(5));
+INSERT INTO product SELECT row_number() OVER (), x FROM clustered(500, 5, 0.2, 6) x;
+CREATE INDEX product_v ON product USING annivf (v vector_ip_ops)
+	WITH (num_leaves = 30, training_iterations = 2, dimensions_per_block = 2);
+
+CREATE TABLE cosine (id int, v vector(4));
+INSERT INTO cosine SELECT row_number() OVER (), x FROM clustered(300, 4, 0.3, 7) x;
+INSERT INTO cosine SELECT 300 + i, CASE WHEN i % 2 = 0 THEN '[0,0,0,0]'::vector END
+	FROM generate_series(1, 3000) i;
+CREATE INDEX cosine_v ON cosine USING annivf (v vector_cosine_ops)
+	WITH (num_leaves = 5, training_iterations = 2);
+
+CREATE TABLE long (id int, v vector(4500));
+INSERT INTO long SELECT row_number() OVER (), x FROM clustered(40, 4500, 0.4, 2) x;
+CREATE INDEX long_v ON long USING annivf (v)
+	WITH (num_leaves = 2, training_iterations = 1, dimensions_per_block = 4);
+
+CREATE TABLE untrained (id int, v vector(3));
+INSERT INTO untrained SELECT i, CASE WHEN i % 3 > 0 THEN anything(3) END FROM generate_series(1, 3000) i;
+CREATE INDEX untrained_v ON untrained USING annivf (v);
+
+CREATE TABLE coded_rows AS SELECT * FROM coded;
+CREATE TABLE product_rows AS SELECT * FROM product;
+CREATE TABLE cosine_rows AS SELECT * FROM cosine;
+CREATE TABLE long_rows AS SELECT * FROM long;
+CREATE TABLE untrained_rows AS SELECT * FROM untrained;
+
+CREATE TABLE other (id int, v vector(8));
+INSERT INTO other SELECT id, v FROM coded;
+CREATE INDEX other_id ON other (id);
+CHECKPOINT;
+
+-- runs a command to its end and undoes it; its outcome as 'SQLSTATE message'
+CREATE FUNCTION outcome(command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE command;
+	RAISE SQLSTATE 'AN000';
+EXCEPTION
+	WHEN SQLSTATE 'AN000' THEN
+		RETURN '00000 ';
+	WHEN OTHERS THEN
+		RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+
+-- an answer by index whose distances ascend, as far as the first NULL: behind it no row is read, and a
+-- damaged row identifier may bring one back that has come before
+CREATE FUNCTION must_ascend(rel regclass, op text, q vector, rows int) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	found record := answer(rel, op, q, rows, true);
+	ordered float8[] := found.distances[1:coalesce(array_position(found.distances, NULL) - 1,
+		array_length(found.distances, 1))];
+BEGIN
+	IF found.plan NOT LIKE '%Index Scan%' THEN
+		RAISE EXCEPTION 'no index scan';
+	ELSIF ordered <> (SELECT array_agg(d ORDER BY d) FROM unnest(ordered) d) THEN
+		RAISE EXCEPTION 'the rows are not in order';
+	END IF;
+END $$;
+
+-- every kind of access
+CREATE FUNCTION attempts(rel regclass, dim int, op text)
+RETURNS TABLE (what text, outcome text) LANGUAGE plpgsql AS $$
+DECLARE
+	q vector := anything(dim, 3);
+BEGIN
+	SET LOCAL enable_seqscan = off;
+	RETURN QUERY SELECT 'search', outcome(format('SELECT must_ascend(%L, %L, %L, 10)', rel, op, q));
+	SET LOCAL ann.num_leaves_to_search = 1000000;
+	SET LOCAL ann.num_reordering_candidates = 1000000;
+	RETURN QUERY SELECT 'full', outcome(format('SELECT must_ascend(%L, %L, %L, 0)', rel, op, q));
+	RESET ann.num_leaves_to_search;
+	RESET ann.num_reordering_candidates;
+	-- nothing orders the rows: they come from the pages as they lie
+	RETURN QUERY SELECT 'stream', outcome(format('SELECT must_ascend(%L, %L, NULL, 0)', rel, op));
+	RETURN QUERY SELECT 'insert', outcome(format('INSERT INTO %s SELECT -i, CASE i %% 9 WHEN 0 THEN NULL
+		WHEN 1 THEN array_fill(0::real, ARRAY[%s])::vector
+		WHEN 2 THEN anything(%s, 1e20) ELSE anything(%s, i %% 7) END FROM generate_series(1, %s) i',
+		rel, dim, dim, dim, CASE WHEN dim > 1000 THEN 20 ELSE 200 END));
+END $$;
+SQL
+
+my %place;    # tablespace of each index
+my %image;    # of each index, undamaged
+
+# SQL that fills a table anew, always the same way, so that its rows have the same places, and shows the
+# file of its index, of which nothing is in shared buffers. Rows inserted after the build lie on overflow
+# pages.
+sub fill_table
+{
+	my ($name, $build) = @_;
+	my $dim = $tables{$name}{dim};
+
+	$place{$name} = ($place{$name} // '') eq 'one' ? 'two' : 'one';
+	return "TRUNCATE $name;
+		INSERT INTO $name SELECT * FROM ${name}_rows;
+		$build
+		DO 'BEGIN PERFORM setseed(0.5); END';
+		INSERT INTO $name SELECT -i, anything($dim) FROM generate_series(1, 20) i;
+		ALTER INDEX ${name}_v SET TABLESPACE $place{$name};
+		SELECT 'file', pg_relation_filepath('${name}_v');\n";
+}
+
+my %file;    # of each index, once the table has been filled
+
+sub make_image
+{
+	my ($name) = @_;
+	my $build = $name eq 'untrained' ? '' : "REINDEX INDEX ${name}_v;";
+
+	$file{$name} = (split /\|/, $node->safe_psql('postgres', fill_table($name, $build)))[1];
+	$image{$name} = slurp_binary($node->data_dir . "/$file{$name}");
+	return;
+}
+
+# ---- bytes
+
+sub get { my ($bytes, $offset, $format) = @_; return unpack("x$offset $format", $$bytes); }
+
+sub put
+{
+	my ($bytes, $offset, $format, @values) = @_;
+	my $packed = pack($format, @values);
+	substr($$bytes, $offset, length $packed) = $packed;
+	return;
+}
+
+sub page { my ($blkno) = @_; return $blkno * BLCKSZ; }
+
+sub num_pages { my ($bytes) = @_; return length($$bytes) / BLCKSZ; }
+
+sub kind
+{
+	my ($bytes, $blkno) = @_;
+	return $kinds{ get($bytes, page($blkno) + SPECIAL + 8, 'S') } // 'none';
+}
+
+sub pages_of
+{
+	my ($bytes, $kind) = @_;
+	return grep { kind($bytes, $_) eq $kind } 0 .. num_pages($bytes) - 1;
+}
+
+sub zero { my ($bytes, $blkno) = @_; put($bytes, page($blkno), 'a*', "\0" x BLCKSZ); return; }
+
+my $meta_bytes;    # of the metapage's content; learned from the first index
+
+my @crc_table = map {
+	my $c = $_;
+	$c = $c & 1 ? ($c >> 1) ^ 0x82f63b78 : $c >> 1 for 1 .. 8;
+	$c
+} 0 .. 255;
+
+# CRC-32C, as pg_crc32c
+sub crc
+{
+	my ($data) = @_;
+	my $crc = 0xffffffff;
+	$crc = ($crc >> 8) ^ $crc_table[ ($crc ^ $_) & 255 ] for unpack('C*', $data);
+	return $crc ^ 0xffffffff;
+}
+
+# Offset of the metapage's directory of sections, of which the mean is the first.
+sub sections
+{
+	my ($bytes) = @_;
+	my $offset = index(substr($$bytes, 0, BLCKSZ), pack('S4L', 1, 1, 1, 0, 1));
+	die 'no sections' if $offset < 0;
+	return $offset;
+}
+
+# Makes the metapage's checksum right.
+sub seal
+{
+	my ($bytes) = @_;
+	put($bytes, PAYLOAD + 8, 'L', 0);
+	put($bytes, PAYLOAD + 8, 'L', crc(substr($$bytes, PAYLOAD, $meta_bytes)));
+	return;
+}
+
+# Offset of the metapage's entry of a section.
+sub section
+{
+	my ($bytes, $kind) = @_;
+	for my $i (0 .. 15)
+	{
+		my $offset = sections($bytes) + $i * SECTION_BYTES;
+		return $offset if get($bytes, $offset, 'S') == $kind;
+	}
+	die "no section $kind";
+}
+
+sub slurp_binary
+{
+	my ($file) = @_;
+	open my $in, '<:raw', $file or die "$file: $!";
+	local $/;
+	return scalar <$in>;
+}
+
+# In place: the server may have the file open.
+sub write_binary
+{
+	my ($file, $bytes) = @_;
+	open my $out, '+<:raw', $file or die "$file: $!";
+	print $out $$bytes;
+	truncate $out, length $$bytes or die "$file: $!";
+	close $out or die "$file: $!";
+	return;
+}
+
+# ---- one case
+
+my $num_cases = 0;
+
+# Puts a changed image in an index's place and tries everything: (verb => [outcomes]). Then fills the table
+# for the next case.
+sub try_change
+{
+	my ($name, $change) = @_;
+	my ($dim, $op) = @{ $tables{$name} }{qw(dim op)};
+	my $bytes = $image{$name};
+	my ($out, $err, $timed_out);
+	my %outcomes;
+
+	$num_cases++;
+	$change->(\$bytes);
+	write_binary($node->data_dir . "/$file{$name}", \$bytes);
+	$node->psql(
+		'postgres', "\\set VERBOSITY verbose
+		SELECT * FROM attempts('$name', $dim, '$op');
+		DELETE FROM $name WHERE id IN (-3, -4);
+		SELECT 'vacuum', '00000 ';
+		VACUUM (INDEX_CLEANUP on) $name;
+		SELECT * FROM attempts('$name', $dim, '$op');\n" . fill_table($name, ''),
+		stdout => \$out,
+		stderr => \$err,
+		on_error_stop => 0,
+		timeout => timeout_seconds(),
+		timed_out => \$timed_out);
+	if ($timed_out)
+	{
+		$node->stop('immediate');
+		$node->start;
+		make_image($name);
+		return { hang => ["$out $err"] };
+	}
+	push @{ $outcomes{ (split /\|/)[0] } }, (split /\|/, $_, 2)[1] for split /\n(?=\w+\|)/, $out;
+	push @{ $outcomes{vacuum} }, "$1 $2" while $err =~ /^(?:psql:.*: )?ERROR:\s+(\w{5}): (.*)/mg;
+	my ($file) = @{ delete $outcomes{file} // die "$out$err" };
+	$file{$name} = $file;
+	return \%outcomes;
+}
+
+# Every outcome must be allowed, and that of the verbs in must (verb => SQLSTATE) come up. Returns what
+# is wrong.
+sub faults
+{
+	my ($name, $change, %must) = @_;
+	my $outcomes = try_change($name, $change);
+	my @faults;
+
+	for my $verb (sort keys %$outcomes)
+	{
+		for my $outcome (@{ $outcomes->{$verb} })
+		{
+			push @faults, "$verb: $outcome"
+			  unless $outcome =~ /^00000 /
+			  || $outcome =~ /^XX002 index "\w+" is damaged/
+			  || $outcome =~ /^XX001 invalid page in block/
+			  || $outcome =~ /^0A000 index "\w+" (has format version|needs section)/;
+		}
+	}
+	for my $verb (sort keys %must)
+	{
+		my $first = $outcomes->{$verb}[ $verb eq 'vacuum' ? -1 : 0 ] // 'nothing';
+		push @faults, "$verb: not $must{$verb} but $first" unless $first =~ /^$must{$verb} /;
+	}
+	return @faults;
+}
+
+# One test out of many cases: [name of a table, what is changed, change, must].
+sub all_fine
+{
+	my ($what, @cases) = @_;
+	my @bad;
+
+	for my $case (@cases)
+	{
+		my ($name, $where, $change, %must) = @$case;
+		my @faults = faults($name, $change, %must);
+		push @bad, "$name, $where: " . join('; ', @faults) if @faults;
+	}
+	is(join("\n", @bad), '', "$what (" . scalar(@cases) . " cases)");
+	return;
+}
+
+# ---- no change: the tests themselves are right
+
+for my $name (sort keys %tables)
+{
+	make_image($name);
+	$meta_bytes //= sections(\$image{$name}) + 16 * SECTION_BYTES - PAYLOAD;
+}
+{
+	my @wrong;
+	my %seen;
+
+	for my $name (sort keys %tables)
+	{
+		my $outcomes = try_change($name, sub { });
+
+		for my $verb (qw(search full stream insert))
+		{
+			my @got = @{ $outcomes->{$verb} // [] };
+			push @wrong, "$name $verb: @got" if @got != 2 || grep { $_ ne '00000 ' } @got;
+		}
+		push @wrong, "$name vacuum: @{$outcomes->{vacuum}}" if @{ $outcomes->{vacuum} } != 1;
+		$seen{ kind(\$image{$name}, $_) }++ for 0 .. num_pages(\$image{$name}) - 1;
+	}
+	is(join("\n", @wrong), '', 'without damage every attempt succeeds');
+	is(join(' ', sort keys %seen), 'body leaf meta node rest section tids', 'every kind of page is there');
+	cmp_ok(scalar(pages_of(\$image{cosine}, 'tids')), '>=', 5, 'exact and NULL leaf have several pages');
+}
+
+# ---- pages that are missing or not ours
+
+# A page of a relation that has nothing to do with the index.
+sub foreign_page
+{
+	my ($relation, $blkno) = @_;
+	my $file = $node->safe_psql('postgres', "SELECT pg_relation_filepath('$relation')");
+	return substr(slurp_binary($node->data_dir . "/$file"), page($blkno), BLCKSZ);
+}
+
+# Of the many pages of a wide codebook, a few will do.
+sub some_pages
+{
+	my ($name) = @_;
+	my @sections = pages_of(\$image{$name}, 'section');
+	my %skip = @sections > 8 ? map { $_ => 1 } @sections[ 4 .. $#sections - 2 ] : ();
+	return grep { !$skip{$_} } 0 .. num_pages(\$image{$name}) - 1;
+}
+
+{
+	my @foreign = (foreign_page('other', 0), foreign_page('other_id', 1));
+	my (@zeroed, @replaced, @cut);
+
+	for my $name (sort keys %tables)
+	{
+		my $num = num_pages(\$image{$name});
+
+		for my $blkno (some_pages($name))
+		{
+			my $page = $foreign[ $blkno % 2 ];
+			push @zeroed,
+			  [ $name, "block $blkno zeroed", sub { zero($_[0], $blkno) }, full => 'XX002' ];
+			push @replaced, [
+				$name, "block $blkno foreign", sub { put($_[0], page($blkno), 'a*', $page) },
+				full => 'XX002', vacuum => 'XX002'
+			];
+		}
+		for my $keep (grep { $_ < $num } 0 .. 3, int($num / 2), $num - 1)
+		{
+			push @cut,
+			  [ $name, "cut to $keep pages", sub { substr(${ $_[0] }, page($keep)) = '' }, full => 'XX002' ];
+		}
+	}
+	all_fine('zeroed pages', @zeroed);
+	all_fine('pages of other relations', @replaced);
+	all_fine('truncated files', @cut);
+}
+
+# ---- the metapage
+
+my %every = map { $_ => 'XX002' } qw(search full stream insert vacuum);
+my %refused = map { $_ => '0A000' } qw(search full stream insert vacuum);
+
+# A case that changes a field of the metapage, and makes its checksum right.
+sub meta_case
+{
+	my ($what, $offset, $format, $value, %must) = @_;
+	return [
+		'coded', $what,
+		sub { put($_[0], PAYLOAD + $offset, $format, $value); seal($_[0]) }, %must
+	];
+}
+
+# A case that changes a field of a section's entry there.
+sub section_case
+{
+	my ($what, $kind, $offset, $format, $value, %must) = @_;
+	return [
+		'coded', $what,
+		sub { put($_[0], section($_[0], $kind) + $offset, $format, $value); seal($_[0]) }, %must
+	];
+}
+
+is(crc('123456789'), 0xe3069283, 'CRC-32C of the test is right');
+all_fine(
+	'the metapage',
+	meta_case('nothing', 4, 'L', 1, full => '00000'),
+	[ 'coded', 'no checksum', sub { put($_[0], PAYLOAD + 12, 'S', 2) }, %every ],
+	meta_case('no magic', 0, 'L', 0x12345678, %every),
+	meta_case('unknown version', 4, 'L', 2, %refused),
+	[ 'coded', 'unknown version, other checksum', sub { put($_[0], PAYLOAD + 4, 'L', 77) }, %refused ],
+	meta_case('unknown metric', 12, 'S', 9, %every),
+	meta_case('unknown flags', 14, 'S', 0x8000, %every),
+	meta_case('too many dimensions', 16, 'L', 16001, %every),
+	meta_case('no dimensions', 16, 'L', 0, %every),
+	meta_case('other dimensions', 16, 'L', 9, full => 'XX002'),
+	meta_case('another metric', 12, 'S', 2),
+	meta_case('unknown model', 20, 'L', 99, %every),
+	meta_case('untrained', 20, 'L', 0),
+	meta_case('no leaves', 56, 'L', 0, %every),
+	meta_case('fewer leaves', 56, 'L', 6, full => 'XX002'),
+	meta_case('more leaves', 56, 'L', 8, full => 'XX002'),
+	meta_case('no width', 60, 'L', 0, %every),
+	meta_case('another width', 60, 'L', 2, %every),
+	meta_case('short row identifiers', 64, 'S', 4, %every),
+	meta_case('long factors', 66, 'S', 16, %every),
+	meta_case('filter columns', 68, 'S', 8, %every),
+	meta_case('refine codes', 70, 'S', 8, %every),
+	meta_case('no code blocks', 72, 'L', 0, %every),
+	meta_case('two levels', 76, 'L', 2, %every),
+	meta_case('next leaf 0', 28, 'L', 0, %every),
+	section_case('mean missing', 1, 0, 'S', 0, %every),
+	section_case('tree missing', 3, 0, 'S', 0, %every),
+	section_case('required section unknown', 4, 0, 'S', 5, %every),
+	section_case('required section newer', 1, 2, 'S', 2, %refused),
+	(map { section_case("section $_ past the end", $_, 12, 'L', 1_000_000, full => 'XX002') } 1 .. 4),
+	(map { section_case("section $_ begins at block 0", $_, 12, 'L', 0, full => 'XX002') } 1 .. 4),
+	(map { section_case("section $_ is long", $_, 16, 'Q', 1 << 40, full => 'XX002') } 1, 2, 4),
+	(map { section_case("section $_ has another checksum", $_, 24, 'L', 1, full => 'XX002') } 1, 2, 4),
+	[
+		'coded', 'unknown required section',
+		sub {
+			put($_[0], sections($_[0]) + 15 * SECTION_BYTES, 'SSSSL', 200, 1, 1, 0, 1);
+			seal($_[0]);
+		},
+		%refused
+	],
+	[
+		'coded', 'unknown optional section',
+		sub {
+			put($_[0], sections($_[0]) + 15 * SECTION_BYTES, 'SSSSL', 200, 1, 0, 0, 1);
+			seal($_[0]);
+		},
+		map { $_ => '00000' } qw(search full stream insert vacuum)
+	]);
+
+{
+	my $bytes = $image{coded};
+	my ($out, $err);
+
+	put(\$bytes, PAYLOAD + 4, 'L', 2);
+	write_binary($node->data_dir . "/$file{coded}", \$bytes);
+	$node->psql('postgres', 'INSERT INTO coded VALUES (1, NULL), (2, anything(8))', stdout => \$out, stderr => \$err);
+	like($err, qr/has format version 2, .*\nHINT:  Rebuild the index with REINDEX\./, 'an unknown version: what to do');
+	$node->psql('postgres', 'SELECT 1 FROM coded LIMIT 1', stdout => \$out, stderr => \$err);
+	is("$out$err", '1', 'the table can be read beside an index of unknown version');
+	$node->safe_psql('postgres', 'REINDEX INDEX coded_v');
+	check_index($node, 'coded', '<->', 'after REINDEX');
+	make_image('coded');
+}
+
+# ---- links and counts
+
+my %block_bytes = (coded => 472 + 8 * 16, product => 472 + 3 * 16, cosine => 472 + 4 * 16, long => 0);
+my %stride = (coded => 48, product => 48, cosine => 40, long => 8);
+
+sub link_cases
+{
+	my ($name) = @_;
+	my $bytes = \$image{$name};
+	my $num = num_pages($bytes);
+	my ($node_page) = pages_of($bytes, 'node');
+	my @fields;    # [what, offset, next link is followed by every full scan]
+	my @cases;
+
+	for my $kind (qw(tids section node rest leaf body))
+	{
+		my @pages = pages_of($bytes, $kind);
+		push @fields, [ "next of $kind $_", page($_) + SPECIAL, $kind eq 'tids' ]
+		  for @pages > 2 ? @pages[ 0, -1 ] : @pages;
+	}
+	push @fields, [ "hint of exact or NULL leaf $_", page($_) + PAYLOAD + 4, 0 ] for 1, 2;
+	if (defined $node_page)
+	{
+		my $entry = page($node_page) + PAYLOAD + 16;
+		my ($leaf_page) = pages_of($bytes, 'leaf');
+		my $block = page($leaf_page) + PAYLOAD;
+
+		push @fields, [ 'overflow page', page($node_page) + PAYLOAD, 0 ], [ 'head', $entry + 8, 1 ],
+		  [ 'hint', $entry + 12, 0 ], [ 'next block', $block + 12, 1 ], [ 'body', $block + 16, $name eq 'long' ];
+	}
+	for my $field (@fields)
+	{
+		my ($what, $offset, $followed) = @$field;
+		my $here = int($offset / BLCKSZ);
+		my %targets = (
+			'past the end' => $num + 3,
+			'far past the end' => 0xfffffff0,
+			'to block 0' => 0,
+			'to block 1' => 1,
+			'to its own page' => $here,
+			'to the last page' => $num - 1,
+			$node_page ? ('to the node page' => $node_page) : ());
+
+		for my $target (sort keys %targets)
+		{
+			my %must = $followed && $target =~ /past/ ? (full => 'XX002') : ();
+			push @cases, [ $name, "$what leads $target", sub { put($_[0], $offset, 'L', $targets{$target}) }, %must ];
+		}
+	}
+	return @cases;
+}
+
+all_fine("links of $_", link_cases($_)) for sort keys %tables;
+
+sub count_cases
+{
+	my ($name) = @_;
+	my $bytes = \$image{$name};
+	my ($node_page) = pages_of($bytes, 'node');
+	my ($leaf_page) = pages_of($bytes, 'leaf');
+	my @cases;
+
+	for my $blkno (1, 2)
+	{
+		for my $count (1358, 65535)
+		{
+			push @cases,
+			  [ $name, "count of block $blkno is $count", sub { put($_[0], page($blkno) + PAYLOAD, 'S', $count) }, full => 'XX002', vacuum => 'XX002' ];
+		}
+		push @cases, [ $name, "exact and NULL leaf $blkno exchanged", sub { put($_[0], page($blkno) + PAYLOAD + 2, 'S', 2 - $blkno ? 1 : 0) }, full => 'XX002' ];
+	}
+	return @cases if !defined $node_page;
+
+	my $entry = page($node_page) + PAYLOAD + 16;
+	my $block = page($leaf_page) + PAYLOAD;
+	my @changes = (
+		[ 'no node entries', page($node_page) + PAYLOAD + 4, 'S', 0, full => 'XX002' ],
+		[ 'too many node entries', page($node_page) + PAYLOAD + 4, 'S', 65535, full => 'XX002' ],
+		[ 'another level', page($node_page) + PAYLOAD + 6, 'S', 1, full => 'XX002' ],
+		[ 'another leaf number', $entry, 'L', 77, full => 'XX002' ],
+		[ 'no leaf number', $entry, 'L', 0xffffffff, full => 'XX002' ],
+		[ 'another generation', $entry + 4, 'L', 9, full => 'XX002' ],
+		[ 'head slot', $entry + 16, 'S', 60000, full => 'XX002' ],
+		[ 'hint slot', $entry + 18, 'S', 60000 ],
+		[ 'norm NaN', $entry + 20, 'L', 0x7fc00000 ],
+		[ 'norm infinite', $entry + 20, 'L', 0x7f800000 ],
+		[ 'spread NaN', $entry + 24, 'L', 0x7fc00000 ],
+		[ 'centroid NaN', $entry + 32, 'L', 0x7fc07fc0 ],
+		[ 'centroid infinite', $entry + 32, 'L', 0x7f807f80 ],
+		[ 'block of another leaf', $block, 'L', 3, full => 'XX002' ],
+		[ 'block of an unknown leaf', $block, 'L', 5000, full => 'XX002', vacuum => 'XX002' ],
+		[ 'block of no leaf', $block, 'L', 0xffffffff, full => 'XX002' ],
+		[ 'block of another generation', $block + 4, 'L', 3, full => 'XX002' ],
+		[ 'all lanes in use', $block + 8, 'L', 0xffffffff ],
+		[ 'no lane in use', $block + 8, 'L', 0 ],
+		[ 'next slot', $block + 20, 'S', 60000 ],
+		[ 'flags', $block + 22, 'S', 1, full => 'XX002', vacuum => 'XX002' ],
+		[ 'b NaN', $block + 24, 'L', 0x7fc00000, vacuum => 'XX002' ],
+		[ 'b infinite', $block + 24, 'L', 0x7f800000 ],
+		[ 's NaN', $block + 24 + 128, 'S', 0x7fc0, vacuum => 'XX002' ],
+		[ 's infinite', $block + 24 + 128, 'S', 0x7f80, vacuum => 'XX002' ],
+		[ 'err NaN', $block + 24 + 192, 'S', 0x7fc0, vacuum => 'XX002' ],
+		[ 'err infinite', $block + 24 + 192, 'S', 0x7f80 ],
+		[ 'row past the end of the table', $block + 24 + 256, 'SSS', 0, 60000, 1, full => 'XX002', stream => 'XX002' ],
+		[ 'row far past the end of the table', $block + 24 + 256, 'SSS', 65535, 65535, 1, full => 'XX002', stream => 'XX002' ],
+		[ 'row of offset 0', $block + 24 + 256, 'SSS', 0, 0, 0, vacuum => 'XX002' ],
+		[ 'row of a great offset', $block + 24 + 256, 'SSS', 0, 0, 0x3fff ],
+		[ 'flags of a row', $block + 24 + 256, 'SSS', 0, 0, 0xc001 ]);
+	push @cases, map {
+		my ($what, $offset, $format, @rest) = @$_;
+		my @values = splice @rest, 0, length $format;
+		[ $name, $what, sub { put($_[0], $offset, $format, @values) }, @rest ]
+	} @changes;
+	push @cases, [ $name, 'row of the exact leaf past the end', sub { put($_[0], page(1) + PAYLOAD, 'SSL', 1, 0, 1); put($_[0], page(1) + PAYLOAD + 8, 'SSS', 9, 9, 1) }, full => 'XX002', stream => 'XX002' ];
+	return @cases;
+}
+
+all_fine("counts and fields of $_", count_cases($_)) for sort keys %tables;
+
+# ---- anything anywhere
+
+sub random_case
+{
+	my ($name) = @_;
+	my $num = num_pages(\$image{$name});
+	my $blkno = int rand $num;
+	my $other = int rand $num;
+	my $kind = int rand 10;
+
+	if ($kind == 0)
+	{
+		return [ $name, "blocks $blkno and $other exchanged", sub {
+				my $page = substr(${ $_[0] }, page($blkno), BLCKSZ);
+				put($_[0], page($blkno), 'a*', substr(${ $_[0] }, page($other), BLCKSZ));
+				put($_[0], page($other), 'a*', $page);
+			} ];
+	}
+	if ($kind == 1)
+	{
+		# torn: the second half is another page's
+		return [ $name, "block $blkno torn", sub {
+				put($_[0], page($blkno) + BLCKSZ / 2, 'a*', substr(${ $_[0] }, page($other) + BLCKSZ / 2, BLCKSZ / 2));
+			} ];
+	}
+
+	# bytes flipped; often where structure is: the first bytes of the payload, the special space
+	my @flips = map { [ $kind < 4 ? PAYLOAD + int rand 64 : $kind < 6 ? SPECIAL + int rand 14 : PAYLOAD + int rand(SPECIAL - PAYLOAD), 1 << int rand 8 ] } 0 .. int rand 3;
+	return [ $name, "block $blkno flipped at " . join(', ', map { "$_->[0] ^ $_->[1]" } @flips), sub {
+			for my $flip (@flips)
+			{
+				my $offset = page($blkno) + $flip->[0];
+				put($_[0], $offset, 'C', get($_[0], $offset, 'C') ^ $flip->[1]);
+			}
+			seal($_[0]) if $blkno == 0 && $kind % 2;
+		} ];
+}
+
+srand(42);
+my $soak = $ENV{ANN_SOAK} // 1;
+all_fine("random damage to $_", map { random_case($_) } ($_) x (30 * $soak)) for sort keys %tables;
+
+# ---- the end
+
+note("$num_cases cases");
+$node->safe_psql('postgres', "REINDEX INDEX ${_}_v") for sort keys %tables;
+check_index($node, $_, $tables{$_}{op}, "$_ at the end", 100) for sort keys %tables;
+$node->stop;
+no_crash($node, 'damage');
+done_testing();
