@@ -1,84 +1,175 @@
--- an index made on an empty table: exact, then trained by vacuum or ann_train, with nothing lost
+-- An index made on an empty table: exact at first, trained by a vacuum or by hand
 
-SET client_min_messages = warning;
-SET enable_seqscan = off;
-SET enable_sort = off;
-CREATE TABLE tr (id int, v vector(6)) WITH (autovacuum_enabled = off);
-CREATE INDEX tr_i ON tr USING annivf (v);
-CREATE FUNCTION fill_tr(first int, last int) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO tr SELECT i, CASE WHEN i % 100 = 0 THEN NULL
-		ELSE ARRAY[sin(i), cos(i), sin(2 * i), cos(3 * i), i % 7, i % 5]::real[]::vector END
-	FROM generate_series(first, last) i
-$$;
-CREATE FUNCTION read_tr() RETURNS text LANGUAGE sql AS $$
-	SELECT format('%s rows, %s distinct', count(*), count(DISTINCT id))
-	FROM (SELECT id FROM tr ORDER BY v <-> '[0,0,0,0,0,0]' OFFSET 0) s
-$$;
-CREATE FUNCTION leaves_of_a_search() RETURNS bigint LANGUAGE plpgsql AS $$
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set ECHO none
+\set helpers :abs_srcdir '/test/helpers.sql'
+\i :helpers
+\set ECHO all
+SET jit = off;
+SET max_parallel_workers_per_gather = 0;
+
+CREATE TABLE trains (id int, v vector(8));
+CREATE INDEX trains_v ON trains USING annivf (v);
+CREATE FUNCTION is_trained(index regclass) RETURNS bool LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM id FROM tr ORDER BY v <-> '[0,1,0,1,2,3]' LIMIT 1;
-	RETURN (SELECT leaves_searched FROM ann_search_stats());
+	-- an index that is trained searches leaves
+	PERFORM answer((SELECT indrelid FROM pg_index WHERE indexrelid = index)::regclass, '<->',
+		'[1,1,1,1,1,1,1,1]', 1, true);
+	RETURN (SELECT leaves_searched > 0 FROM ann_search_stats());
 END $$;
 
 -- nothing to train on
-SELECT ann_train('tr_i');
-SELECT fill_tr(1, 9000);
-VACUUM tr;
-SELECT leaves_of_a_search() AS untrained;
-SELECT read_tr();
+SELECT ann_train('trains_v');
+INSERT INTO trains VALUES (0, NULL);
+SELECT ann_train('trains_v');
+DELETE FROM trains;
 
--- above 10,000 rows a vacuum trains
-SELECT fill_tr(9001, 12000);
-VACUUM tr;
-SELECT leaves_of_a_search() > 0 AS trained;
-SELECT read_tr();
-SELECT ann_train('tr_i') AS again;
+-- a vacuum trains above 10,000 rows, not before
+INSERT INTO trains SELECT row_number() OVER (), x FROM clustered(10000, 8) x;
+VACUUM trains;
+SELECT is_trained('trains_v');
+SELECT recall('trains', '<->', (SELECT array_agg(x) FROM clustered(10, 8, 0.2) x), 10);
+INSERT INTO trains SELECT 20000 + row_number() OVER (), x FROM clustered(1, 8) x;
+VACUUM (INDEX_CLEANUP off) trains;
+SELECT is_trained('trains_v');
+-- a vacuum with workers may train, too
+CREATE INDEX trains_id ON trains (id);
+SET min_parallel_index_scan_size = 0;
+VACUUM (PARALLEL 2) trains;
+RESET min_parallel_index_scan_size;
+DROP INDEX trains_id;
+SELECT is_trained('trains_v');
+SELECT index_faults('trains', '<->', 200);
+SELECT recall('trains', '<->', (SELECT array_agg(x) FROM clustered(10, 8, 0.2) x), 10) >= 0.95 AS good;
+SELECT ann_train('trains_v');
+TRUNCATE trains;
+SELECT is_trained('trains_v');
 
--- and the index goes on
-SELECT fill_tr(12001, 15000);
-DELETE FROM tr WHERE id % 4 = 0;
-VACUUM tr;
-SELECT read_tr();
-SELECT count(*) FROM tr a WHERE id % 50 = 1
-	AND id = (SELECT id FROM tr b ORDER BY b.v <-> a.v LIMIT 1);
+-- by hand at any size; rows that came before, come after, or are gone; NULLs and values that are not coded
+INSERT INTO trains SELECT row_number() OVER (), x FROM clustered(500, 8) x;
+INSERT INTO trains VALUES (1001, NULL), (1002, '[0,0,0,0,0,0,0,0]'), (1003, '[1e20,0,0,0,0,0,0,0]');
+DELETE FROM trains WHERE id % 7 = 0;
+SELECT ann_train('trains_v');
+SELECT is_trained('trains_v');
+SELECT index_faults('trains', '<->', 200);
+INSERT INTO trains SELECT 2000 + row_number() OVER (), x FROM clustered(500, 8, 0.3) x;
+SELECT index_faults('trains', '<->', 200);
+VACUUM trains;
+SELECT index_faults('trains', '<->', 200);
+SELECT ann_train('trains_v');
+SELECT reltuples, (SELECT count(*) FROM trains) FROM pg_class WHERE oid = 'trains_v'::regclass;
+TRUNCATE trains;
 
--- TRUNCATE makes it untrained again; ann_train at any size, by whoever owns it
-TRUNCATE tr;
-SELECT fill_tr(1, 500);
-SELECT leaves_of_a_search() AS untrained;
-SELECT ann_train('tr_i');
-SELECT leaves_of_a_search() > 0 AS trained;
-SELECT read_tr();
+-- rows whose transaction rolls back after they were trained on
+BEGIN;
+INSERT INTO trains SELECT row_number() OVER (), x FROM clustered(300, 8) x;
+SELECT ann_train('trains_v');
+SELECT index_faults('trains', '<->', 200);
+ROLLBACK;
+SELECT is_trained('trains_v');
+SELECT index_faults('trains', '<->', 200);
+INSERT INTO trains SELECT row_number() OVER (), x FROM clustered(300, 8, 0.4) x;
+SELECT index_faults('trains', '<->', 200);
+VACUUM trains;
+SELECT index_faults('trains', '<->', 200);
+SELECT count(*) FROM trains;
 
--- only NULLs, only zero vectors under cosine: nothing to train on, nothing lost
-CREATE TABLE none (id int, v vector(2));
-CREATE INDEX none_i ON none USING annivf (v vector_cosine_ops);
-INSERT INTO none SELECT i, CASE WHEN i % 2 = 0 THEN '[0,0]'::vector END FROM generate_series(1, 50) i;
-SELECT ann_train('none_i');
-VACUUM none;
-SELECT count(*) FROM (SELECT id FROM none ORDER BY v <=> '[1,0]' OFFSET 0) s;
+-- in the transaction that made the table; one row alone; all rows equal
+BEGIN;
+CREATE TABLE trains_new (id int, v vector(8));
+CREATE INDEX trains_new_v ON trains_new USING annivf (v);
+INSERT INTO trains_new VALUES (1, '[1,2,3,4,5,6,7,8]');
+SELECT ann_train('trains_new_v');
+INSERT INTO trains_new SELECT 2, v FROM trains_new;
+SELECT index_faults('trains_new', '<->', 200);
+COMMIT;
+SELECT index_faults('trains_new', '<->', 200);
+TRUNCATE trains_new;
+INSERT INTO trains_new SELECT i, '[1,2,3,4,5,6,7,8]' FROM generate_series(1, 200) i;
+SELECT ann_train('trains_new_v');
+SELECT index_faults('trains_new', '<->', 50);
+-- only NULLs, and rows that no code describes
+TRUNCATE trains_new;
+INSERT INTO trains_new VALUES (1, NULL), (2, '[1e20,1e20,1e20,0,0,0,0,0]');
+SELECT ann_train('trains_new_v');
+SELECT is_trained('trains_new_v');
+SELECT index_faults('trains_new', '<->', 200);
+-- only dead rows
+TRUNCATE trains_new;
+INSERT INTO trains_new SELECT row_number() OVER (), x FROM clustered(20, 8) x;
+DELETE FROM trains_new;
+SELECT ann_train('trains_new_v');
+SELECT index_faults('trains_new', '<->', 200);
+DROP TABLE trains_new;
 
--- expressions and partial indexes
-CREATE TABLE ex (id int, a real[], live boolean);
-CREATE INDEX ex_i ON ex USING annivf ((a::vector(2))) WHERE live;
-INSERT INTO ex SELECT i, ARRAY[sin(i), cos(i)], i % 2 = 0 FROM generate_series(1, 400) i;
-SELECT ann_train('ex_i');
-INSERT INTO ex SELECT i, ARRAY[sin(i), cos(i)], i % 2 = 0 FROM generate_series(401, 600) i;
-SELECT id FROM ex WHERE live ORDER BY a::vector(2) <-> ARRAY[sin(444), cos(444)]::vector(2) LIMIT 1;
-SELECT count(*) FROM (SELECT id FROM ex WHERE live ORDER BY a::vector(2) <-> '[1,0]' OFFSET 0) s;
+-- a cursor that was opened before goes on
+TRUNCATE trains;
+INSERT INTO trains SELECT row_number() OVER (), x FROM clustered(400, 8) x;
+BEGIN;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_sort = off;
+DECLARE before CURSOR FOR SELECT id FROM trains ORDER BY v <-> '[1,1,1,1,1,1,1,1]';
+CREATE TEMP TABLE fetched (id int);
+CREATE FUNCTION fetch_all(name refcursor) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	x int;
+BEGIN
+	LOOP
+		FETCH name INTO x;
+		EXIT WHEN NOT FOUND;
+		INSERT INTO fetched VALUES (x);
+	END LOOP;
+END $$;
+MOVE 5 FROM before;
+SELECT ann_train('trains_v');
+SELECT fetch_all('before');
+SELECT count(*), count(DISTINCT id) FROM fetched;
+COMMIT;
+DROP TABLE fetched;
+DROP FUNCTION fetch_all;
 
--- partitions: each has an index of its own, their orders are merged
-CREATE TABLE part (id int, v vector(3)) PARTITION BY RANGE (id);
-CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (1000);
-CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (1000) TO (3000);
-CREATE INDEX ON part USING annivf (v) WITH (num_leaves = 4);
-INSERT INTO part SELECT i, ARRAY[sin(i), cos(i), i % 3]::real[]::vector FROM generate_series(1, 2500) i;
-REINDEX TABLE part;
-EXPLAIN (COSTS OFF) SELECT id FROM part ORDER BY v <-> '[0,1,1]' LIMIT 5;
-SELECT count(*) = count(*) FILTER (WHERE d >= before OR before IS NULL) AS ordered
-FROM (SELECT d, lag(d) OVER () AS before
-	FROM (SELECT v <-> '[0,1,1]' AS d FROM part ORDER BY v <-> '[0,1,1]' LIMIT 200) s) t;
-SELECT count(*) FROM (SELECT id FROM part ORDER BY v <-> '[0,1,1]' OFFSET 0) s;
+-- rows of an untrained index of any size are exact and complete
+TRUNCATE trains;
+INSERT INTO trains SELECT row_number() OVER (), x FROM clustered(3000, 8) x;
+SET work_mem = '64kB';
+SELECT index_faults('trains', '<->', 50);
+SELECT recall('trains', '<->', (SELECT array_agg(x) FROM clustered(10, 8, 0.2) x), 100);
+RESET work_mem;
 
-DROP TABLE tr, none, ex, part;
-DROP FUNCTION fill_tr, read_tr, leaves_of_a_search;
+-- options of the index hold for the training too; a reindex trains with enough rows
+ALTER INDEX trains_v SET (num_leaves = 13, num_leaves_to_search = 13);
+SELECT ann_train('trains_v');
+SELECT is_trained('trains_v');
+SELECT leaves_searched FROM ann_search_stats();
+REINDEX INDEX trains_v;
+SELECT is_trained('trains_v');
+SELECT leaves_searched FROM ann_search_stats();
+SELECT index_faults('trains', '<->', 50);
+ALTER INDEX trains_v RESET (num_leaves, num_leaves_to_search);
+DELETE FROM trains WHERE id > 900;
+REINDEX INDEX trains_v;
+SELECT is_trained('trains_v');
+
+-- a function of the index runs as the table's owner, not as the caller
+CREATE ROLE regress_ann_train;
+CREATE TABLE trains_owned (id int, v vector(8));
+CREATE FUNCTION as_is(vector) RETURNS vector LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF current_user <> 'regress_ann_train' THEN
+		RAISE NOTICE 'runs as another user';
+	END IF;
+	RETURN $1;
+END $$;
+ALTER TABLE trains_owned OWNER TO regress_ann_train;
+CREATE INDEX trains_owned_v ON trains_owned USING annivf ((as_is(v)::vector(8)));
+SET ROLE regress_ann_train;
+INSERT INTO trains_owned SELECT row_number() OVER (), x FROM clustered(50, 8) x;
+RESET ROLE;
+SELECT ann_train('trains_owned_v');
+VACUUM trains_owned;
+DROP TABLE trains_owned;
+DROP FUNCTION as_is;
+DROP ROLE regress_ann_train;
+
+DROP TABLE trains;
+DROP FUNCTION is_trained;

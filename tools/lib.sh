@@ -39,6 +39,7 @@ ann_begin() {
 	# A socket's path may have 107 characters.
 	[ ${#ANN_SCRATCH} -lt 80 ] || die "TMPDIR is too long for a server's socket: $ANN_SCRATCH"
 	chmod 755 "$ANN_SCRATCH"
+	export TMPDIR=$ANN_SCRATCH
 	ANN_RUN_AS=()
 }
 

@@ -10,16 +10,18 @@
  *	  1. A model number is taken (one record), so that pages of a training that does not finish can
  *	  be told from those of a model in force.
  *	  2. Model, leaves and tree are written to new pages that nothing refers to. Each row that is
- *	  coded gets the flag "moved" in the exact leaf; rows that our snapshot does not see, and rows
- *	  that came since, do not, and stay there.
+ *	  coded gets the flag "moved" in the exact leaf; rows that are not committed or already deleted,
+ *	  and rows that came since, do not, and stay there.
  *	  3. The metapage names the model (one record). Scans of the old metapage read the whole exact
  *	  leaf and ignore the flags; scans of the new one read the leaves and ignore flagged rows:
  *	  either way every row once.
  *	  4. Flagged rows are erased, empty pages unlinked. A crash in between leaves flagged rows that
  *	  scans ignore and the next vacuum erases.
  *
- *	  A vacuum's own snapshot holds back nobody, so a row that it sees may lose its TOAST chunks to
- *	  another vacuum of the TOAST table; that table is locked against vacuum while we detoast.
+ *	  Rows are seen as they are when they are fetched (SnapshotSelf), and each is detoasted at once.
+ *	  A parallel vacuum can take no snapshot; and one taken earlier would show rows that are dead by
+ *	  now, whose TOAST chunks others may prune, as the snapshots of a vacuum hold back nobody. The
+ *	  TOAST table is locked against vacuum besides.
  */
 #include "postgres.h"
 
@@ -101,7 +103,7 @@ ann_fetcher_get(AnnFetcher *fetcher, const ItemPointerData *tid, Datum *value, b
 
 	check_tid(fetcher, tid);
 	ResetPerTupleExprContext(fetcher->estate);
-	if (!table_index_fetch_tuple(fetcher->fetch, &copy, GetActiveSnapshot(), fetcher->slot, &again,
+	if (!table_index_fetch_tuple(fetcher->fetch, &copy, SnapshotSelf, fetcher->slot, &again,
 								 &all_dead))
 		return false;
 	FormIndexDatum(fetcher->index_info, fetcher->slot, fetcher->estate, values, nulls);
@@ -139,8 +141,6 @@ next_page(ExactSource *source, BlockNumber *blkno)
 	int num;
 
 	CHECK_FOR_INTERRUPTS();
-	if (here == ANN_EXACT_BLKNO)
-		source->num_pages = 0;
 	ann_tids_check_circle(source->builder->index, here, &source->num_pages);
 	num = ann_tids_read(source->builder->index, false, blkno, source->tids);
 	if (num < 0)
@@ -155,12 +155,13 @@ exact_count(AnnRowSource *base)
 	BlockNumber blkno = ANN_EXACT_BLKNO;
 
 	source->num_rows = 0;
+	source->num_pages = 0;
 	while (blkno != InvalidBlockNumber)
 		source->num_rows += next_page(source, &blkno);
 	return source->num_rows;
 }
 
-/* Fetches one row and shows it; false when our snapshot does not see it. */
+/* Fetches one row and shows it; false when there is none now. */
 static bool
 visit_row(ExactSource *source, AnnTid tid, AnnRowVisitor visit, void *arg)
 {
@@ -188,11 +189,11 @@ exact_sample(AnnRowSource *base, double num_rows, AnnRowVisitor visit, void *arg
 	AnnRng rng;
 
 	ann_rng_seed(&rng, source->builder->options.seed + UINT64_C(0x6578616374));
+	source->num_pages = 0;
 	while (blkno != InvalidBlockNumber && wanted > 0)
 	{
 		int num = next_page(source, &blkno);
 
-		PushActiveSnapshot(GetLatestSnapshot());
 		for (int i = 0; i < num; i++)
 		{
 			if (ann_rng_unit(&rng) * left < wanted &&
@@ -201,7 +202,6 @@ exact_sample(AnnRowSource *base, double num_rows, AnnRowVisitor visit, void *arg
 			left = Max(left - 1, 1);
 		}
 		ann_fetcher_release(&source->fetcher);
-		PopActiveSnapshot();
 	}
 }
 
@@ -228,15 +228,14 @@ exact_scan(AnnRowSource *base, AnnRowVisitor visit, void *arg)
 	BlockNumber blkno = ANN_EXACT_BLKNO;
 	double num_rows = 0;
 
+	source->num_pages = 0;
 	while (blkno != InvalidBlockNumber)
 	{
 		int num = next_page(source, &blkno);
 
-		PushActiveSnapshot(GetLatestSnapshot());
 		for (int i = 0; i < num; i++)
 			num_rows += visit_row(source, source->tids[i], visit, arg);
 		ann_fetcher_release(&source->fetcher);
-		PopActiveSnapshot();
 	}
 	return num_rows;
 }
@@ -256,6 +255,7 @@ mark_moved(ExactSource *source)
 	if (BufFileSeek(source->coded, 0, 0, SEEK_SET) != 0)
 		ereport(ERROR, (errcode_for_file_access(), errmsg("could not rewind temporary file")));
 	more = BufFileRead(source->coded, &next, sizeof(next)) == sizeof(next);
+	source->num_pages = 0;
 	while (blkno != InvalidBlockNumber)
 	{
 		BlockNumber here = blkno;
@@ -402,7 +402,6 @@ static void
 absorb_page(AnnFetcher *fetcher, const AnnTypeSupport *support, const AnnMetaData *meta,
 			BlockNumber blkno, const AnnTid *tids, int num, MemoryContext context)
 {
-	PushActiveSnapshot(GetLatestSnapshot());
 	for (int i = 0; i < num; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -414,7 +413,6 @@ absorb_page(AnnFetcher *fetcher, const AnnTypeSupport *support, const AnnMetaDat
 		MemoryContextReset(context);
 	}
 	ann_fetcher_release(fetcher);
-	PopActiveSnapshot();
 }
 
 void
@@ -454,6 +452,18 @@ ann_train_absorb(Relation heap, Relation index)
 
 ANN_FUNCTION(ann_train);
 
+static ANN_NORETURN void
+not_an_index(Oid oid)
+{
+	const char *name = get_rel_name(oid);
+
+	if (name == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", oid)));
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not an index", name)));
+}
+
 /* Opens an annivf index and its table, locked as VACUUM would; the caller must own the index. */
 static Relation
 open_for_training(Oid index_oid, Relation *heap)
@@ -462,14 +472,15 @@ open_for_training(Oid index_oid, Relation *heap)
 	Relation index;
 
 	if (!OidIsValid(heap_oid))
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not an index",
-							   get_rel_name(index_oid) ? get_rel_name(index_oid) : "?")));
+		not_an_index(index_oid);
 	*heap = table_open(heap_oid, ShareUpdateExclusiveLock);
 	index = index_open(index_oid, RowExclusiveLock);
-	if (index->rd_indam->ambuild != annivf_build)
+	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam->ambuild != annivf_build)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not an annivf index", RelationGetRelationName(index))));
+						errmsg("\"%s\" is not an annivf index", RelationGetRelationName(index)),
+						index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX
+							? errhint("Train the indexes of the partitions.")
+							: 0));
 	if (!ann_owns_relation(index_oid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
 	return index;

@@ -4,14 +4,16 @@
  *
  * NOTES
  *	  Hierarchical: about sqrt(L) parents by Lloyd on the rows, each parent given a share of the L
- *	  centroids in proportion to its rows (Webster's method), Lloyd within each parent, then
- *	  refine_iterations Lloyd passes in which a row looks only into the parents nearest to it
- *	  (ANN_KMEANS_BEAM). Measured to equal flat k-means in coverage at a small part of its time
- *	  (src/README, "The tree").
+ *	  centroids in proportion to its rows (Webster's method; a parent of few distinct rows no more
+ *	  than those), Lloyd within each parent, then refine_iterations Lloyd passes in which a row looks
+ *	  only into the parents nearest to it (ANN_KMEANS_BEAM), with centroids moved between them from
+ *	  where they hardly matter to where one is missing. Energy within 1 % of flat k-means on SIFT and
+ *	  text, with four refining passes, at a sixth of its time.
  *
  *	  Deterministic: same rows, parameters and kernel table give the same centroids. Centroids that
  *	  no row chooses are dropped, so fewer than asked may come back, never fewer than one. All work
- *	  is by blocked products (kernels.h); squared distances are |x|^2 - 2<x,c> + |c|^2.
+ *	  is by blocked products (kernels.h); squared distances are |x|^2 - 2<x,c> + |c|^2, relative to an
+ *	  origin near the row (gather.h).
  */
 #ifndef ANN_CORE_KMEANS_H
 #define ANN_CORE_KMEANS_H
@@ -51,14 +53,19 @@ typedef struct AnnCentroids
 
 /* Bytes that the caller provides for the arrays of an AnnCentroids of that many centroids. */
 extern size_t ann_centroids_size(int dim, uint32_t num_centroids);
-/* Lays the arrays out in memory (8-byte aligned, ann_centroids_size bytes). */
+/*
+ * Lays the arrays out in memory (8-byte aligned, ann_centroids_size bytes) and writes nothing there.
+ * The layout depends on dim and num_centroids only, so that a process which maps the memory elsewhere
+ * calls this with the same numbers and then sets num_parents and num_centroids to the trainer's.
+ */
 extern void ann_centroids_init(AnnCentroids *set, void *memory, int dim, uint32_t num_centroids);
 
 /* Bytes of workspace that ann_kmeans_train and ann_kmeans_flat need. */
 extern size_t ann_kmeans_workspace_size(const AnnKmeansParams *params, size_t num_rows);
 
 /*
- * Hierarchical k-means over num_rows >= 1 rows of dim finite floats (row i at rows + i * dim).
+ * Hierarchical k-means over num_rows >= 1 (and < 2^32) rows of dim finite floats, row i at rows +
+ * i * dim. Rows whose squares leave the range of float are rows all the same, but all in one leaf.
  * Fills set (initialised for at least params->num_centroids) and its counts.
  */
 extern AnnStatus ann_kmeans_train(const AnnKmeansParams *params, const float *rows, size_t num_rows,
@@ -75,7 +82,8 @@ extern size_t ann_centroids_assign_workspace_size(const AnnCentroids *set, int n
 
 /*
  * Nearest centroid of each of num_rows rows (row_stride floats apart), searched in the
- * ANN_KMEANS_BEAM nearest parents; leaf[i] its number, distance[i] >= 0 the squared distance.
+ * ANN_KMEANS_BEAM nearest parents; leaf[i] its number, distance[i] >= 0 the squared distance
+ * (+infinity where that is not finite; the leaf is then any).
  * Bounded work (num_rows is a batch of at most some thousands): takes no poll.
  */
 extern void ann_centroids_assign(const AnnCentroids *set, const float *rows, size_t row_stride,

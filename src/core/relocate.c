@@ -13,8 +13,11 @@
 #include <math.h>
 #include <string.h>
 
-/* A centroid moves if that saves so many times the energy that it costs. */
-#define RELOCATION_GAIN 2
+/*
+ * A centroid moves if that saves so many times the energy that it costs. From 2 to 16 tight clusters
+ * end alike; on SIFT less means .2 % less energy but leaves up to twice as unequal.
+ */
+#define RELOCATION_GAIN 8
 
 /* Chooses a random row of each centroid that has any: members. True: stop. */
 static bool

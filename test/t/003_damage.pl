@@ -295,7 +295,8 @@ sub try_change
 	{
 		$node->stop('immediate');
 		$node->start;
-		make_image($name);
+		# recovery has brought pages back into shared buffers
+		$file{$_} = (split /\|/, $node->safe_psql('postgres', fill_table($_, '')))[1] for keys %file;
 		return { hang => ["$out $err"] };
 	}
 	push @{ $outcomes{ (split /\|/)[0] } }, (split /\|/, $_, 2)[1] for split /\n(?=\w+\|)/, $out;

@@ -1,0 +1,98 @@
+# Crashes under load: the server is killed while clients insert, update, delete, vacuum and train; after
+# recovery the index says what the table says, and goes on. ANN_SOAK=n runs n times as many rounds.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use AnnTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('crash', conf => ['shared_buffers = 16MB', 'checkpoint_timeout = 1h', 'max_wal_size = 1GB']);
+
+# coded: trained from the start; grown: made empty, so that a vacuum trains it; wide: blocks wider than a
+# page, which an insert writes in several records.
+$node->safe_psql('postgres', <<'SQL');
+CREATE SEQUENCE ids;
+
+CREATE TABLE coded (id int, v vector(16), note int);
+INSERT INTO coded SELECT nextval('ids'), x, 0 FROM clustered(2000, 16) x;
+CREATE INDEX coded_v ON coded USING annivf (v) WITH (num_leaves = 20);
+
+CREATE TABLE grown (id int, v vector(16), note int);
+CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops);
+
+CREATE TABLE wide (id int, v vector(600), note int);
+INSERT INTO wide SELECT nextval('ids'), x, 0 FROM clustered(50, 600) x;
+CREATE INDEX wide_v ON wide USING annivf (v vector_ip_ops) WITH (num_leaves = 5, dimensions_per_block = 1);
+SQL
+
+# As many rows as one statement of a client inserts; some in transactions that do not commit, some NULL,
+# some that no code describes.
+sub insert_script
+{
+	my ($table, $dim, $rows) = @_;
+	my $values = "SELECT nextval('ids'), CASE i % 10 WHEN 0 THEN NULL WHEN 1 THEN anything($dim, 1e20) ELSE anything($dim, 6) END, 0
+		FROM generate_series(1, $rows) i";
+	$values =~ s/\s+/ /g;
+	return <<"SQL";
+INSERT INTO $table $values;
+BEGIN;
+INSERT INTO $table $values;
+UPDATE $table SET note = note + 1 WHERE id = (SELECT max(id) - 3 FROM $table);
+END;
+BEGIN;
+INSERT INTO $table $values;
+ROLLBACK;
+SQL
+}
+
+sub clients
+{
+	my ($round) = @_;
+	my $change = <<'SQL';
+DELETE FROM TABLE WHERE id % 17 = :client_id + 3 AND random() < 0.1;
+UPDATE TABLE SET v = v WHERE id % 29 = 0 AND random() < 0.1;
+UPDATE TABLE SET note = note + 1 WHERE id % 31 = 0;
+SELECT count(*) FROM (SELECT id FROM TABLE ORDER BY v OP (SELECT v FROM TABLE WHERE v IS NOT NULL LIMIT 1) LIMIT 20) s;
+SQL
+	my %changes = (coded => '<->', grown => '<=>', wide => '<#>');
+	my $all = join '', map { my $table = $_; (my $sql = $change) =~ s/TABLE/$table/g; $sql =~ s/OP/$changes{$table}/g; $sql } sort keys %changes;
+
+	return start_clients(
+		$node,
+		insert_coded => [ 2, 0, insert_script('coded', 16, 30) ],
+		insert_grown => [ 1, 0, insert_script('grown', 16, 400) ],
+		insert_wide => [ 1, 0, insert_script('wide', 600, 2) ],
+		change => [ 1, 0, $all ],
+		# a checkpoint in between, so that pages are torn and written whole again
+		vacuum => [ 1, 0, "VACUUM (INDEX_CLEANUP on) coded, grown, wide;\n" . ($round % 2 ? "CHECKPOINT;\n" : '') ]);
+}
+
+my $rounds = 5 * ($ENV{ANN_SOAK} // 1);
+for my $round (1 .. $rounds)
+{
+	my $before = $node->safe_psql('postgres', "SELECT last_value FROM ids");
+	my @clients = clients($round);
+
+	# numbers are drawn until the kill: far enough that every client did something
+	wait_for_rows($node, "SELECT last_value > $before + 15000 FROM ids");
+	$node->stop('immediate');
+	stop_clients("round $round", @clients);
+	$node->start;
+
+	note($node->safe_psql('postgres', "SELECT format('%s coded %s grown %s wide', (SELECT count(*) FROM coded), (SELECT count(*) FROM grown), (SELECT count(*) FROM wide))"));
+	check_index($node, 'coded', '<->', "round $round, trained");
+	check_index($node, 'grown', '<=>', "round $round, grown from empty", 500);
+	check_index($node, 'wide', '<#>', "round $round, wide", 100);
+	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) coded, grown, wide; INSERT INTO coded SELECT nextval(\'ids\'), anything(16), 0');
+	check_index($node, 'coded', '<->', "round $round, vacuumed", 100);
+	check_index($node, 'grown', '<=>', "round $round, vacuumed, grown from empty", 100);
+}
+
+# what training and crashes left behind is used again
+is($node->safe_psql('postgres', "SELECT ann_train('grown_v')"), 'f', 'the index that grew has been trained');
+$node->stop;
+no_crash($node, 'crash');
+done_testing();

@@ -1,0 +1,153 @@
+# A physical standby: every record replays to the primary's very bytes (wal_consistency_checking), the
+# answers are the primary's, and a promoted standby goes on.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use AnnTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = new_node('primary', streaming => 1, conf => ["wal_consistency_checking = 'all'", 'max_wal_size = 1GB']);
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+
+$primary->backup('base');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+# Ids and distances of some queries: at defaults, at other settings, all rows.
+
+sub answers
+{
+	my ($node, $table, $op) = @_;
+	my $sql = "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off;\n";
+
+	for my $settings ('', 'SET ann.num_leaves_to_search = 2', 'SET ann.num_reordering_candidates = 30')
+	{
+		$sql .= "$settings;\n";
+		$sql .= "SELECT q.id, array_agg(x.id), array_agg(x.d) FROM (SELECT * FROM ${table}_queries ORDER BY id) q,
+			LATERAL (SELECT t.id, t.v $op q.v AS d FROM $table t ORDER BY t.v $op q.v LIMIT 20) x GROUP BY q.id ORDER BY q.id;\n";
+	}
+	$sql .= "SELECT array_agg(x.id), count(*) FROM (SELECT id FROM $table ORDER BY v $op (SELECT v FROM ${table}_queries WHERE id = 1)) x;\n";
+	return $node->safe_psql('postgres', $sql);
+}
+
+# Two tests: the standby follows, and answers as the primary does.
+my %tables = (trained => '<->', grown => '<=>', wide => '<#>');
+
+sub same_answers
+{
+	my ($what) = @_;
+
+	$primary->wait_for_catchup($standby);
+	for my $table (sort keys %tables)
+	{
+		my $here = answers($primary, $table, $tables{$table});
+		my $there = answers($standby, $table, $tables{$table});
+
+		cmp_ok(length $here, '>', 500, "$what, $table: there are answers");
+		ok($here eq $there, "$what, $table: the standby's are the primary's") or diag("primary:\n$here\nstandby:\n$there");
+	}
+	return;
+}
+
+$primary->safe_psql('postgres', <<'SQL');
+CREATE TABLE trained (id int, v vector(24));
+INSERT INTO trained SELECT row_number() OVER (), x FROM clustered(3000, 24) x;
+INSERT INTO trained SELECT 3000 + i, CASE WHEN i % 2 = 0 THEN anything(24, 1e20) END FROM generate_series(1, 100) i;
+CREATE TABLE trained_queries AS SELECT row_number() OVER () AS id, x AS v FROM clustered(10, 24, 0.5) x;
+CREATE INDEX trained_v ON trained USING annivf (v);
+
+CREATE TABLE grown (id int, v vector(12));
+CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops);
+INSERT INTO grown SELECT row_number() OVER (), x FROM clustered(9000, 12) x;
+INSERT INTO grown SELECT 9000 + i, CASE WHEN i % 2 = 0 THEN array_fill(0, ARRAY[12])::vector END
+	FROM generate_series(1, 2000) i;
+CREATE TABLE grown_queries AS SELECT row_number() OVER () AS id, x AS v FROM clustered(10, 12, 0.5) x;
+
+CREATE TABLE wide (id int, v vector(5000));
+INSERT INTO wide SELECT row_number() OVER (), x FROM clustered(40, 5000, 0.3, 3) x;
+CREATE TABLE wide_queries AS SELECT row_number() OVER () AS id, x AS v FROM clustered(3, 5000, 0.3, 3) x;
+CREATE INDEX wide_v ON wide USING annivf (v vector_ip_ops) WITH (num_leaves = 3, dimensions_per_block = 8);
+SQL
+same_answers('built');
+
+$primary->safe_psql('postgres', <<'SQL');
+INSERT INTO trained SELECT 10000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(2000, 24, 0.7) x) s;
+INSERT INTO grown SELECT 20000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(2000, 12, 0.7) x) s;
+INSERT INTO wide SELECT 100 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(30, 5000, 0.3, 3) x) s;
+BEGIN;
+INSERT INTO trained SELECT -i, anything(24) FROM generate_series(1, 200) i;
+ROLLBACK;
+SQL
+same_answers('inserted');
+
+is($primary->safe_psql('postgres', 'VACUUM grown; SELECT pg_relation_size(\'grown_v\') > 20 * 8192'), 't', 'a vacuum trained the index that grew');
+same_answers('trained');
+
+$primary->safe_psql('postgres', <<'SQL');
+DELETE FROM trained WHERE id % 3 = 0;
+DELETE FROM grown WHERE id % 4 = 0;
+DELETE FROM wide WHERE id % 2 = 0;
+VACUUM (INDEX_CLEANUP on) trained, grown, wide;
+SQL
+same_answers('vacuumed');
+
+$primary->safe_psql('postgres', <<'SQL');
+INSERT INTO trained SELECT 30000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(1500, 24, 0.2) x) s;
+INSERT INTO grown SELECT 30000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(1500, 12, 0.2) x) s;
+INSERT INTO wide SELECT 300 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(20, 5000, 0.3, 3) x) s;
+REINDEX INDEX CONCURRENTLY trained_v;
+SQL
+same_answers('inserted into freed places');
+
+# A standby never changes an index.
+my ($status, $out, $err) = $standby->psql('postgres', "SELECT ann_train('grown_v')");
+like($err, qr/cannot execute ann_train\(\) during recovery/, 'no training on a standby');
+
+# A cursor open on the standby while the primary deletes and vacuums: the heap's conflicts would cancel
+# it, so the standby holds the primary back.
+$standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nmax_standby_streaming_delay = -1\nwal_receiver_status_interval = 1");
+$standby->reload;
+{
+	my $session = $standby->background_psql('postgres');
+	my $expected = $standby->safe_psql('postgres', 'SELECT count(*) FROM grown');
+
+	$session->query_safe('SET enable_seqscan = off; SET enable_sort = off; BEGIN ISOLATION LEVEL REPEATABLE READ');
+	$session->query_safe("DECLARE c CURSOR FOR SELECT id FROM grown ORDER BY v <=> (SELECT v FROM grown_queries WHERE id = 1)");
+	my @first = split /\n/, $session->query_safe('FETCH 10 FROM c');
+	$primary->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication') or die 'no feedback';
+	$primary->safe_psql('postgres', <<'SQL');
+DELETE FROM grown WHERE id % 2 = 1;
+VACUUM (INDEX_CLEANUP on) grown;
+INSERT INTO grown SELECT 50000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(1500, 12, 0.9) x) s;
+SQL
+	$primary->wait_for_catchup($standby);
+	my @rest = split /\n/, $session->query_safe('FETCH ALL FROM c');
+	my %seen = map { $_ => 1 } @first, @rest;
+	is(scalar(@first) + @rest, $expected, 'a cursor of a standby returns every row of its snapshot');
+	is(scalar(keys %seen), $expected, '... once');
+	is(scalar(grep { $_ >= 50000 } keys %seen), 0, '... and none that came later');
+	$session->query_safe('COMMIT');
+	$session->quit;
+}
+same_answers('after a cursor');
+
+# Promotion.
+$primary->wait_for_catchup($standby);
+$primary->stop('immediate');
+$standby->promote;
+$standby->safe_psql('postgres', <<'SQL');
+INSERT INTO trained SELECT 60000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(500, 24, 0.4) x) s;
+INSERT INTO grown SELECT 60000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(500, 12, 0.4) x) s;
+INSERT INTO wide SELECT 600 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(20, 5000, 0.3, 3) x) s;
+DELETE FROM trained WHERE id % 5 = 0;
+VACUUM (INDEX_CLEANUP on) trained, grown, wide;
+SQL
+check_index($standby, $_, $tables{$_}, "promoted, $_", 100) for sort keys %tables;
+$standby->stop;
+no_crash($primary, 'primary');
+no_crash($standby, 'standby');
+done_testing();
