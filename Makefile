@@ -31,7 +31,8 @@ PG_CPPFLAGS = -Isrc -isystem $(includedir_server)
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter $(WERROR) -fvisibility=hidden -MMD -MP \
 	$(if $(findstring clang,$(shell $(CC) --version)),$(CLANG_CFLAGS))
 # The server's flags are those of the compiler that built it; clang need not know all of gcc's.
-CLANG_CFLAGS = -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+# (-Wno-ignored-attributes, as PGXS itself does for bitcode: the server's printf attribute is gcc's.)
+CLANG_CFLAGS = -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
 SHLIB_LINK = -lm
 
 EXTRA_CLEAN = build $(OBJS:.o=.d)

@@ -128,3 +128,34 @@ BEGIN
 	END IF;
 	DROP TABLE own_rows;
 END $$;
+
+-- Does the index of table rel (id, v) search leaves? One that is not trained has none.
+CREATE OR REPLACE FUNCTION is_trained(rel regclass, op text DEFAULT '<->') RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+	q vector;
+BEGIN
+	EXECUTE format('SELECT v FROM %s WHERE v IS NOT NULL LIMIT 1', rel) INTO q;
+	IF (answer(rel, op, coalesce(q, '[1]'), 1, true)).plan NOT LIKE '%Index Scan%' THEN
+		RAISE EXCEPTION 'no index scan';
+	END IF;
+	RETURN (SELECT leaves_searched > 0 FROM ann_search_stats());
+END $$;
+
+-- Raises an error where the index of table rel (id, v) and the table differ under one snapshot; for a
+-- transaction of level REPEATABLE READ, with others at work.
+CREATE OR REPLACE FUNCTION must_agree(rel regclass, op text, q vector) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	fault text := full_difference(rel, op, q);
+	ids int[];
+	num bigint;
+BEGIN
+	IF fault IS NOT NULL THEN
+		RAISE EXCEPTION 'FULL: %', fault;
+	END IF;
+	ids := (answer(rel, op, q, 0, true)).ids;
+	EXECUTE format('SELECT count(*) FROM %s', rel) INTO num;
+	IF coalesce(array_length(ids, 1), 0) <> num OR (SELECT count(DISTINCT i) FROM unnest(ids) i) <> num THEN
+		RAISE EXCEPTION 'at defaults: % rows of %, % different ones', array_length(ids, 1), num,
+			(SELECT count(DISTINCT i) FROM unnest(ids) i);
+	END IF;
+END $$;

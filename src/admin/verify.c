@@ -23,10 +23,11 @@
  *	  On a standby there is only AccessShareLock, and the replay of a vacuum or a training goes on
  *	  under our eyes. There the check notes how far WAL has been replayed before it begins. Pages
  *	  that were last written before that are, together, the index as it was then, and nothing is
- *	  left out. If it meets one that was written later, what rests on more than one page is dropped
- *	  with a NOTICE: the check is whole on an index that is at rest, or while replay is paused.
+ *	  left out but pages that nothing refers to yet, of a training or of a long block that the
+ *	  primary is writing. If the check meets a page that was written later, what rests on more than
+ *	  one page is dropped with a NOTICE: it is whole on an index at rest, or while replay is paused.
  *
- *	  Memory: 6 bytes for each block of the index, a bit for each leaf, 6 bytes for each node page,
+ *	  Memory: 6 bytes for each block of the index, a bit for each leaf, 8 bytes for each node page,
  *	  and maintenance_work_mem for the sort.
  */
 #include "postgres.h"
@@ -173,31 +174,37 @@ bool
 ann_check_copy(AnnCheck *check, BlockNumber from, BlockNumber blkno, AnnPageKind kind, uint32 model,
 			   const char *invariant, PGAlignedBlock *copy)
 {
+	const char *fault;
+
 	CHECK_FOR_INTERRUPTS();
 	if (!block_exists(check, blkno))
+	{
 		ann_check_mismatch(check, from, invariant, "a link to block %u, past the end of the index",
 						   blkno);
-	else if (check->pages[blkno].flags & ANN_CHECK_UNREADABLE)
-	{
-		check->pages[blkno].flags |= ANN_CHECK_REACHED;
-		ann_check_fault(check, blkno, invariant, "the block cannot be read");
+		return false;
 	}
+	if (check->pages[blkno].flags & ANN_CHECK_UNREADABLE)
+		fault = "the block cannot be read";
 	else
 	{
 		read_block(check, blkno, copy);
 		if (!ann_page_is(copy->data, kind))
-			(from == blkno ? ann_check_fault : ann_check_mismatch)(
-				check, blkno, invariant, "the page is not of kind %d, as block %u has it", kind,
-				from);
-		else if (AnnPageGetOpaque(copy->data)->model != model)
-			ann_check_mismatch(check, blkno, "I-2", "the page is of model %u, not of model %u",
-							   AnnPageGetOpaque(copy->data)->model, model);
+			fault = "the page is of another kind";
 		else if (has_hole(copy->data))
-			ann_check_fault(check, blkno, invariant,
-							"the page header leaves out a part of the page");
-		else
+			fault = "the page header leaves out a part of the page";
+		else if (AnnPageGetOpaque(copy->data)->model == model)
 			return true;
+		else
+		{
+			fault = "the page is of another model";
+			invariant = "I-2";
+		}
 	}
+	check->pages[blkno].flags |= ANN_CHECK_WRONG;
+	if (from == blkno)
+		ann_check_fault(check, blkno, invariant, "%s", fault);
+	else
+		ann_check_mismatch(check, blkno, invariant, "block %u leads here, but %s", from, fault);
 	return false;
 }
 
@@ -217,7 +224,7 @@ ann_check_enter(AnnCheck *check, BlockNumber from, BlockNumber blkno)
 }
 
 void
-ann_check_broken(AnnCheck *check, AnnPageKind kind)
+ann_check_broken(AnnCheck *check, int kind)
 {
 	check->broken |= UINT32_C(1) << kind;
 }
@@ -315,6 +322,16 @@ first_pass(AnnCheck *check, BlockNumber end)
 
 /* ---- what nothing led to ---- */
 
+/*
+ * On the primary our lock says that nobody trains, and an insert's node page that its BODY pages are
+ * linked. On a standby either may have come half way.
+ */
+static bool
+is_maybe_at_work(const AnnCheckPage *page)
+{
+	return (page->flags & ANN_CHECK_OTHER_MODEL) != 0 || page->kind == ANN_PAGE_BODY;
+}
+
 static void
 check_unreached(AnnCheck *check, BlockNumber blkno)
 {
@@ -324,7 +341,12 @@ check_unreached(AnnCheck *check, BlockNumber blkno)
 	if (page->flags & ANN_CHECK_UNREADABLE)
 		ann_check_fault(check, blkno, "I-3", "the block cannot be read; nothing refers to it");
 	else if (page->kind == 0)
-		ann_check_mismatch(check, blkno, "I-3", "a page of unknown kind; nothing refers to it");
+	{
+		if (!lost)
+			ann_check_mismatch(check, blkno, "I-3", "a page of unknown kind; nothing refers to it");
+	}
+	else if (check->standby && is_maybe_at_work(page))
+		return;
 	else if (page->flags & ANN_CHECK_OTHER_MODEL)
 		ann_check_mismatch(check, blkno, "leak",
 						   "left over by a training that did not finish; a vacuum frees it");
@@ -341,7 +363,8 @@ check_all_unreached(AnnCheck *check)
 	for (BlockNumber blkno = 0; blkno < check->num_seen; blkno++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if ((check->pages[blkno].flags & (ANN_CHECK_REACHED | ANN_CHECK_EMPTY)) == 0)
+		if ((check->pages[blkno].flags & (ANN_CHECK_REACHED | ANN_CHECK_EMPTY | ANN_CHECK_WRONG)) ==
+			0)
 			check_unreached(check, blkno);
 	}
 }

@@ -35,6 +35,7 @@ typedef struct AnnCheckPage
 #define ANN_CHECK_EMPTY 0x04       /* all zero, or FREE */
 #define ANN_CHECK_OTHER_MODEL 0x08 /* of a model that is not in force */
 #define ANN_CHECK_OVERFLOW 0x10    /* a node page's overflow page */
+#define ANN_CHECK_WRONG 0x20       /* reported: a link leads here, to a page of another kind */
 
 StaticAssertDecl((ANN_PAGE_PAYLOAD / (sizeof(AnnBlockHeader) + ANN_BLOCK_LANES * 14 + 16)) <= 16,
 				 "a leaf page has at most 16 slots");
@@ -63,7 +64,7 @@ typedef struct AnnCheck
 	BlockNumber num_blocks; /* pages has as many */
 	BlockNumber num_seen;   /* blocks of the first pass */
 	AnnCheckPage *pages;
-	uint32 broken; /* a bit for every AnnPageKind of which a walk could not go to its end */
+	uint32 broken; /* a bit for every AnnPageKind of which a walk did not go to its end */
 
 	AnnMetaData meta;
 	AnnModel model; /* sizes only, no arrays; number 0: untrained */
@@ -101,8 +102,11 @@ extern bool ann_check_copy(AnnCheck *check, BlockNumber from, BlockNumber blkno,
 /* Enters a page of a chain; false, and reported as I-3, if it was entered before. */
 extern bool ann_check_enter(AnnCheck *check, BlockNumber from, BlockNumber blkno);
 
-/* A walk ended early: pages of that kind that it would have come to are not called unreachable. */
-extern void ann_check_broken(AnnCheck *check, AnnPageKind kind);
+/*
+ * A walk ended early, or was not possible: pages of that kind (0: of unknown kind) that it would have
+ * come to are not called unreachable.
+ */
+extern void ann_check_broken(AnnCheck *check, int kind);
 
 /* ---- verify_model.c ---- */
 

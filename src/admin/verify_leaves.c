@@ -209,27 +209,28 @@ check_tids_entries(AnnCheck *check, bool null_leaf, BlockNumber blkno, const Ann
 	}
 }
 
-/* One page; false: it is none of this chain. The head alone must be there and be right: I-1. */
+/* Is a page where a chain has led one of that chain? Of the head nothing but that is expected: I-1. */
 static bool
+is_chain_page(AnnCheck *check, bool null_leaf, BlockNumber from, BlockNumber blkno, Page page)
+{
+	if (((AnnTidsPageHeader *) ann_page_payload(page))->null_leaf == null_leaf)
+		return true;
+	ann_check_mismatch(check, blkno, from == blkno ? "I-1" : "I-7",
+					   "block %u leads here, but it is no page of the %s", from,
+					   tids_name(null_leaf));
+	return false;
+}
+
+static void
 check_tids_page(AnnCheck *check, bool null_leaf, BlockNumber from, BlockNumber blkno, Page page)
 {
 	const AnnTidsPageHeader *header = (AnnTidsPageHeader *) ann_page_payload(page);
-	const char *invariant = from == blkno ? "I-1" : "I-7";
 
-	if (header->null_leaf != null_leaf)
-	{
-		ann_check_mismatch(check, blkno, invariant, "not a page of the %s, as block %u has it",
-						   tids_name(null_leaf), from);
-		return false;
-	}
 	if (header->count > ANN_TIDS_PER_PAGE)
-	{
-		ann_check_fault(check, blkno, invariant, "%u entries on a page of the %s", header->count,
-						tids_name(null_leaf));
-		return true;
-	}
-	check_tids_entries(check, null_leaf, blkno, (const AnnTid *) (header + 1), header->count);
-	return true;
+		ann_check_fault(check, blkno, from == blkno ? "I-1" : "I-7",
+						"%u entries on a page of the %s", header->count, tids_name(null_leaf));
+	else
+		check_tids_entries(check, null_leaf, blkno, (const AnnTid *) (header + 1), header->count);
 }
 
 void
@@ -246,12 +247,13 @@ ann_check_tids(AnnCheck *check, bool null_leaf)
 	{
 		if (!ann_check_copy(check, from, blkno, ANN_PAGE_TIDS, 0, blkno == head ? "I-1" : "I-7",
 							&copy) ||
-			!ann_check_enter(check, from, blkno) ||
-			!check_tids_page(check, null_leaf, from, blkno, copy.data))
+			!is_chain_page(check, null_leaf, from, blkno, copy.data) ||
+			!ann_check_enter(check, from, blkno))
 		{
 			ann_check_broken(check, ANN_PAGE_TIDS);
 			return;
 		}
+		check_tids_page(check, null_leaf, from, blkno, copy.data);
 		if (blkno == head)
 			hint = ((AnnTidsPageHeader *) ann_page_payload(copy.data))->hint;
 		hint_seen |= blkno == hint;

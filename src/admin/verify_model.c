@@ -186,6 +186,13 @@ check_section(AnnCheck *check, const AnnSectionData *section)
 {
 	uint64 expected = section_bytes(&check->meta, section);
 
+	if (section->kind > ANN_SECTION_CENTROID_CODES && !section->required)
+	{
+		/* passed over: of a later version, on pages of a kind that only it may know */
+		ann_check_broken(check, 0);
+		ann_check_broken(check, ANN_PAGE_SECTION);
+		return;
+	}
 	if (section->model != check->model.number)
 		ann_check_fault(check, ANN_META_BLKNO, "I-2", "section %u is of model %u, not of model %u",
 						section->kind, section->model, check->model.number);

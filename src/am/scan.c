@@ -60,6 +60,7 @@ typedef struct AnnScan
 	AnnReorder reorder;
 	bool reorder_is_open;
 	AnnScanStats stats;
+	bool said_so; /* that the cap was reached: once is enough for a join */
 
 	/* of one rescan */
 	ScanPhase phase;
@@ -246,12 +247,13 @@ extend_further(AnnScan *so)
 		extend_search(so, Max(num_searched * EXTEND_AHEAD, num_searched + 1), 0);
 		return true;
 	}
-	if (so->is_capped)
+	if (so->is_capped && !so->said_so)
 		ereport(NOTICE, (errmsg("scan of index \"%s\" stopped after %u of %u leaves",
 								RelationGetRelationName(so->search->index), so->limit,
 								so->search->model.num_leaves),
 						 errdetail("Rows of other leaves are missing from the result."),
 						 errhint("Raise ann.max_leaves_to_search.")));
+	so->said_so |= so->is_capped;
 	return false;
 }
 

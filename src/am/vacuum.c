@@ -245,14 +245,28 @@ maintain(IndexVacuumInfo *info)
 	table_close(heap, NoLock);
 }
 
-/* Without dead rows there is no pass: the number of entries is then the table's, as far as known.
+/* Has a training not come to its end? Its pages are then still there. */
+static bool
+has_left_over(Relation index)
+{
+	AnnMetaData meta;
+
+	ann_meta_read(index, &meta);
+	return meta.next_model > meta.model + 1;
+}
+
+/*
+ * Without dead rows there is no pass, but after a training that was cut short: the number of entries is
+ * then the table's, as far as known.
  */
 IndexBulkDeleteResult *
 annivf_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
 	if (info->analyze_only)
 		return stats;
-	if (stats == NULL)
+	if (stats == NULL && has_left_over(info->index))
+		stats = annivf_bulkdelete(info, NULL, NULL, NULL);
+	else if (stats == NULL)
 	{
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 		stats->num_index_tuples = info->num_heap_tuples;

@@ -108,6 +108,22 @@ test_against_flat(size_t num_clusters, float spread, double limit)
 	free(result.memory);
 }
 
+/* As assignment sees it, unlike energy. */
+static double
+mean_distance(const AnnCentroids *set, const Data *data)
+{
+	uint32_t *leaf = malloc(data->num_rows * sizeof(uint32_t));
+	float *distance = malloc(data->num_rows * sizeof(float));
+	double sum = 0;
+
+	assign(set, data->rows, (size_t) data->dim, (int) data->num_rows, leaf, distance);
+	for (size_t i = 0; i < data->num_rows; i++)
+		sum += distance[i];
+	free(leaf);
+	free(distance);
+	return sum / (double) data->num_rows;
+}
+
 /*
  * As many tight clusters far apart as centroids: random starts alone leave a third of the clusters
  * without one, with many times the energy.
@@ -125,6 +141,8 @@ test_tight_clusters(void)
 	tap_ok(is_sound(&flat.set, 200) && of_flat < 16 * 1.05, "tight clusters, flat: energy %.2f",
 		   of_flat);
 	tap_ok(is_sound(&result.set, 200) && of_tree < 16 * 5, "tight clusters: energy %.2f", of_tree);
+	tap_ok(mean_distance(&result.set, &data) < of_tree * 1.01,
+		   "leaves that moved to another parent are found there");
 	free(flat.memory);
 	free(result.memory);
 	free(data.rows);
