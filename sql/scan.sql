@@ -5,12 +5,12 @@ SET max_parallel_workers_per_gather = 0;
 SET jit = off;
 
 -- vectors of small integers, so that distances are the same on every machine
-CREATE FUNCTION lattice(i int, dim int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION scan_vector(i int, dim int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg((hashint4(i * 100 + d) & 1023) % 20)::vector FROM generate_series(1, dim) d
 $$;
 
 CREATE TABLE s (id int, v vector(6), grp int, touched int DEFAULT 0);
-INSERT INTO s SELECT i, lattice(i, 6), i % 1000 FROM generate_series(1, 4000) i;
+INSERT INTO s SELECT i, scan_vector(i, 6), i % 1000 FROM generate_series(1, 4000) i;
 INSERT INTO s SELECT i, NULL, -1 FROM generate_series(4001, 4100) i;
 CREATE INDEX s_v ON s USING annivf (v) WITH (num_leaves = 60);
 ANALYZE s;
@@ -19,7 +19,7 @@ SET enable_sort = off;
 
 -- What reading to the end returns: rows, different ones, NULLs, places where the distance falls, and
 -- whether NULLs come last. In strict order it falls once at most: where the rows held back begin.
-CREATE FUNCTION read_all(q vector, OUT rows int, OUT ids int, OUT nulls int, OUT descents int,
+CREATE FUNCTION scan_read(q vector, OUT rows int, OUT ids int, OUT nulls int, OUT descents int,
 	OUT nulls_last boolean) LANGUAGE sql AS $$
 	SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE d IS NULL),
 		count(*) FILTER (WHERE d < before),
@@ -30,7 +30,7 @@ CREATE FUNCTION read_all(q vector, OUT rows int, OUT ids int, OUT nulls int, OUT
 $$;
 
 -- the ten nearest by the index and by a sort
-CREATE FUNCTION ten_differ(q vector) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION scan_differs(q vector) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
 	found float8[];
 	exact float8[];
@@ -43,31 +43,31 @@ BEGIN
 END $$;
 
 -- all settings return every row once
-SELECT rows, ids, nulls, descents <= 1 AS ordered, nulls_last FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls, descents <= 1 AS ordered, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 SET ann.num_leaves_to_search = 1;
-SELECT rows, ids, nulls, descents <= 1 AS ordered, nulls_last FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls, descents <= 1 AS ordered, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 SET ann.num_reordering_candidates = 3;
-SELECT rows, ids, nulls, descents <= 1 AS ordered, nulls_last FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls, descents <= 1 AS ordered, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 SET ann.num_reordering_candidates = 0;
-SELECT rows, ids, nulls FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls FROM scan_read('[1,2,3,4,5,6]');
 SET ann.num_reordering_candidates = -1;
 SET ann.iterative_scan = relaxed_order;
-SELECT rows, ids, nulls, nulls_last FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 SET ann.iterative_scan = strict_order;
 SET work_mem = '64kB';
-SELECT rows, ids, nulls, descents <= 1 AS ordered, nulls_last FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls, descents <= 1 AS ordered, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 
 -- with all leaves and all rows reordered, in the order of the sort
 SET ann.num_leaves_to_search = 1000;
 SET ann.num_reordering_candidates = 100000;
-SELECT * FROM read_all('[1,2,3,4,5,6]');
+SELECT * FROM scan_read('[1,2,3,4,5,6]');
 SELECT held_back FROM ann_search_stats();
 RESET work_mem;
-SELECT * FROM read_all('[1,2,3,4,5,6]');
-SELECT bool_or(ten_differ(lattice(-i, 6))) FROM generate_series(1, 50) i;
+SELECT * FROM scan_read('[1,2,3,4,5,6]');
+SELECT bool_or(scan_differs(scan_vector(-i, 6))) FROM generate_series(1, 50) i;
 -- best first, all leaves: the bound is no proof, but for these it holds
 RESET ann.num_reordering_candidates;
-SELECT count(*) FILTER (WHERE ten_differ(lattice(-i, 6))) <= 2 AS good
+SELECT count(*) FILTER (WHERE scan_differs(scan_vector(-i, 6))) <= 2 AS good
 FROM generate_series(1, 50) i;
 RESET ann.num_leaves_to_search;
 
@@ -75,10 +75,10 @@ RESET ann.num_leaves_to_search;
 SET ann.iterative_scan = off;
 SET ann.num_leaves_to_search = 5;
 SELECT rows BETWEEN 100 AND 3000 AS some, rows = ids AS once, nulls, descents <= 1 AS ordered
-FROM read_all('[1,2,3,4,5,6]');
+FROM scan_read('[1,2,3,4,5,6]');
 SELECT leaves_searched FROM ann_search_stats();
 SET ann.num_leaves_to_search = 60;
-SELECT rows, ids, nulls FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls FROM scan_read('[1,2,3,4,5,6]');
 RESET ann.iterative_scan;
 
 -- a cap: a notice when more is wanted than it allows
@@ -86,7 +86,7 @@ SET client_min_messages = notice;
 SET ann.num_leaves_to_search = 5;
 SET ann.max_leaves_to_search = 10;
 SELECT count(*) FROM (SELECT id FROM s ORDER BY v <-> '[1,2,3,4,5,6]' LIMIT 20) a;
-SELECT rows BETWEEN 200 AND 3000 AS some, nulls FROM read_all('[1,2,3,4,5,6]');
+SELECT rows BETWEEN 200 AND 3000 AS some, nulls FROM scan_read('[1,2,3,4,5,6]');
 SELECT leaves_searched FROM ann_search_stats();
 SET client_min_messages = warning;
 RESET ann.max_leaves_to_search;
@@ -105,7 +105,7 @@ SELECT array_agg(id) FROM (SELECT id FROM s WHERE grp IN (7, 8) AND v IS NOT NUL
 	ORDER BY v <-> '[1,2,3,4,5,6]', id LIMIT 3) a;
 
 -- a query that orders nothing returns every row
-SELECT rows, ids FROM read_all((SELECT NULL::vector));
+SELECT rows, ids FROM scan_read((SELECT NULL::vector));
 SELECT count(*), count(DISTINCT id)
 FROM (SELECT id FROM s ORDER BY v <-> (SELECT NULL::vector) OFFSET 0) a;
 CREATE INDEX s_cosine ON s USING annivf (v vector_cosine_ops) WITH (num_leaves = 20);
@@ -124,26 +124,26 @@ UPDATE s SET v = '[3e38,0,0,0,0,0]' WHERE id = 18;
 SELECT id, d FROM (SELECT id, v <-> '[1,1,1,1,1,1]' AS d, row_number() OVER () AS n
 	FROM (SELECT id, v FROM s ORDER BY v <-> '[1,1,1,1,1,1]' OFFSET 0) a) b
 WHERE n = 4000;
-UPDATE s SET v = lattice(id, 6) WHERE id IN (17, 18);
+UPDATE s SET v = scan_vector(id, 6) WHERE id IN (17, 18);
 RESET ann.num_leaves_to_search;
 RESET ann.num_reordering_candidates;
 
 -- cursors: other commands between fetches, backwards, WITH HOLD, subtransactions
-CREATE FUNCTION move_on(c refcursor, n int, OUT moved int) LANGUAGE plpgsql AS $$
+CREATE FUNCTION scan_move(c refcursor, n int, OUT moved int) LANGUAGE plpgsql AS $$
 BEGIN
 	MOVE FORWARD n FROM c;
 	GET DIAGNOSTICS moved = ROW_COUNT;
 END $$;
 BEGIN;
 DECLARE c CURSOR FOR SELECT id, v <-> '[1,2,3,4,5,6]' AS d FROM s ORDER BY v <-> '[1,2,3,4,5,6]';
-SELECT move_on('c', 10);
-INSERT INTO s SELECT i, lattice(i, 6) FROM generate_series(5001, 5500) i;
+SELECT scan_move('c', 10);
+INSERT INTO s SELECT i, scan_vector(i, 6) FROM generate_series(5001, 5500) i;
 DELETE FROM s WHERE id BETWEEN 1001 AND 1500;
 SET LOCAL ann.num_leaves_to_search = 1;
 SAVEPOINT sp;
-SELECT move_on('c', 1000);
+SELECT scan_move('c', 1000);
 RELEASE sp;
-SELECT move_on('c', 10000);
+SELECT scan_move('c', 10000);
 ROLLBACK;
 BEGIN;
 DECLARE c SCROLL CURSOR FOR SELECT v <-> '[1,2,3,4,5,6]' AS d FROM s ORDER BY v <-> '[1,2,3,4,5,6]';
@@ -155,11 +155,11 @@ COMMIT;
 BEGIN;
 DECLARE c CURSOR WITH HOLD FOR SELECT id FROM s ORDER BY v <-> '[1,2,3,4,5,6]';
 COMMIT;
-SELECT move_on('c', 10000);
+SELECT scan_move('c', 10000);
 CLOSE c;
 
 -- rescans
-CREATE TABLE q AS SELECT i AS id, CASE WHEN i % 10 > 0 THEN lattice(-i, 6) END AS v
+CREATE TABLE q AS SELECT i AS id, CASE WHEN i % 10 > 0 THEN scan_vector(-i, 6) END AS v
 FROM generate_series(1, 100) i;
 SET ann.num_leaves_to_search = 1000;
 SET ann.num_reordering_candidates = 100000;
@@ -188,12 +188,12 @@ UPDATE s SET touched = 1 WHERE id % 3 = 0;
 UPDATE s SET touched = 2 WHERE id % 3 = 0;
 VACUUM s;
 UPDATE s SET touched = 3 WHERE id % 5 = 0;
-SELECT rows, ids, nulls, nulls_last FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 DELETE FROM s WHERE id % 2 = 0;
-SELECT rows, ids, nulls, nulls_last FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 VACUUM s;
-SELECT rows, ids, nulls, nulls_last FROM read_all('[1,2,3,4,5,6]');
+SELECT rows, ids, nulls, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 
 SELECT * FROM ann_check('s_v', true);
 DROP TABLE s, q;
-DROP FUNCTION read_all, ten_differ, move_on, lattice;
+DROP FUNCTION scan_read, scan_differs, scan_move, scan_vector;

@@ -3,7 +3,7 @@
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;
 
-CREATE FUNCTION spread(i int, dim int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION plan_vector(i int, dim int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg((hashint4(i * 100 + d) & 1023) % 20)::vector FROM generate_series(1, dim) d
 $$;
 
@@ -24,7 +24,7 @@ END $$;
 
 -- few rows: sorted
 CREATE TABLE few (id int, v vector(3));
-INSERT INTO few SELECT i, spread(i, 3) FROM generate_series(1, 300) i;
+INSERT INTO few SELECT i, plan_vector(i, 3) FROM generate_series(1, 300) i;
 CREATE INDEX few_v ON few USING annivf (v);
 ANALYZE few;
 SELECT plan_of($$SELECT id FROM few ORDER BY v <-> '[1,2,3]' LIMIT 5$$);
@@ -34,7 +34,7 @@ RESET enable_seqscan;
 
 -- many rows: the index for a LIMIT, a sort for all of them
 CREATE TABLE many (id int, grp int, v vector(3));
-INSERT INTO many SELECT i, i % 5000, spread(i, 3) FROM generate_series(1, 100000) i;
+INSERT INTO many SELECT i, i % 5000, plan_vector(i, 3) FROM generate_series(1, 100000) i;
 CREATE INDEX many_v ON many USING annivf (v);
 CREATE INDEX many_grp ON many (grp);
 ANALYZE many;
@@ -65,7 +65,7 @@ SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM many WHERE id <= 500 OF
 SET enable_sort = off;
 
 -- costs are finite, and those of more rows are no less
-CREATE FUNCTION cost_of(query text, OUT startup float8, OUT total float8) LANGUAGE plpgsql AS $$
+CREATE FUNCTION plan_cost(query text, OUT startup float8, OUT total float8) LANGUAGE plpgsql AS $$
 DECLARE
 	plan json;
 BEGIN
@@ -77,12 +77,12 @@ DROP INDEX many_part;
 SELECT bool_and(total >= startup AND total < 1e9 AND total >= before) AS sane
 FROM (SELECT startup, total, lag(total, 1, 0::float8) OVER (ORDER BY k) AS before
 	FROM unnest(ARRAY[1, 10, 100, 1000, 10000, 100000]) k,
-		cost_of(format('SELECT id FROM many ORDER BY v <-> ''[1,2,3]'' LIMIT %s', k))) c;
+		plan_cost(format('SELECT id FROM many ORDER BY v <-> ''[1,2,3]'' LIMIT %s', k))) c;
 SET ann.num_leaves_to_search = 1;
-SELECT (cost_of('SELECT id FROM many ORDER BY v <-> ''[1,2,3]'' LIMIT 1')).total AS few_leaves \gset
+SELECT (plan_cost('SELECT id FROM many ORDER BY v <-> ''[1,2,3]'' LIMIT 1')).total AS few_leaves \gset
 SET ann.num_leaves_to_search = 500;
-SELECT (cost_of('SELECT id FROM many ORDER BY v <-> ''[1,2,3]'' LIMIT 1')).total > :few_leaves AS more;
+SELECT (plan_cost('SELECT id FROM many ORDER BY v <-> ''[1,2,3]'' LIMIT 1')).total > :few_leaves AS more;
 RESET ann.num_leaves_to_search;
 
 DROP TABLE few, many;
-DROP FUNCTION cost_of, plan_of, spread;
+DROP FUNCTION plan_cost, plan_of, plan_vector;

@@ -53,7 +53,7 @@
 
 static void
 put_problem(AnnCheck *check, Tuplestorestate *where, BlockNumber blkno, const char *invariant,
-			const char *format, va_list args) pg_attribute_printf(5, 0);
+			const char *format, va_list args) ANN_CHECK_PRINTF(5, 0);
 
 static void
 put_problem(AnnCheck *check, Tuplestorestate *where, BlockNumber blkno, const char *invariant,

@@ -81,15 +81,19 @@ typedef struct AnnCheck
 	Tuplestorestate *held; /* problems that count only if nothing has changed */
 } AnnCheck;
 
+/* pg_attribute_printf is that of the compiler that built the server: clang knows no gnu_printf. */
+#define ANN_CHECK_PRINTF(format_arg, first_arg)                                                    \
+	__attribute__((format(printf, format_arg, first_arg)))
+
 /* ---- verify.c ---- */
 
 /* A problem that one page shows by itself. blkno may be InvalidBlockNumber: shown as NULL. */
 extern void ann_check_fault(AnnCheck *check, BlockNumber blkno, const char *invariant,
-							const char *format, ...) pg_attribute_printf(4, 5);
+							const char *format, ...) ANN_CHECK_PRINTF(4, 5);
 
 /* A problem between pages: what one says does not fit what another says. */
 extern void ann_check_mismatch(AnnCheck *check, BlockNumber blkno, const char *invariant,
-							   const char *format, ...) pg_attribute_printf(4, 5);
+							   const char *format, ...) ANN_CHECK_PRINTF(4, 5);
 
 /*
  * Copies a page to which `from` leads (from = blkno: a fixed page), after checking for interrupts.

@@ -159,9 +159,9 @@ cost_leaves(PlannerInfo *root, const IndexFacts *facts, double num_leaves, doubl
 }
 
 /*
- * Rows read from the heap, with their distances, put in order. Vectors out of line cost more than that,
- * but the planner counts no TOAST page of any plan: if this one did, it would lose against a sort that
- * reads a hundred times as many.
+ * Rows read from the heap, with their distances, put in order. Vectors out of line cost more than
+ * that, but the planner counts no TOAST page of any plan: if this one did, it would lose against a
+ * sort that reads a hundred times as many.
  */
 static Cost
 cost_rows(PlannerInfo *root, const IndexFacts *facts, double num_rows, double loop_count)

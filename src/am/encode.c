@@ -17,7 +17,8 @@ ann_encode_and_append(Relation index, const AnnTypeSupport *support, const AnnMo
 	int dim = model->dim;
 	float *x = palloc(sizeof(float) * dim);
 	float *centroid = palloc(sizeof(float) * dim);
-	float *scratch = palloc(sizeof(float) * Max(ann_pq_encode_scratch_floats(&model->pq), dim));
+	float *scratch =
+		palloc(sizeof(float) * Max(ann_pq_encode_scratch_floats(&model->pq), (Size) dim));
 	uint8 *codes = palloc(model->pq.num_blocks);
 	AnnEntry entry = {.tid = ann_tid_from_pointer(tid), .codes = codes};
 	AnnLeafRef leaf;

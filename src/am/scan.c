@@ -325,8 +325,8 @@ start_ordered(AnnScan *so, Relation index, const AnnMetaData *meta, const float 
 
 /*
  * A plan that needs no column at all (count(*)) may be an index-only scan although no column can be
- * returned. It would trust the visibility map for a row identifier that a vacuum may have removed since
- * it was copied, and count a row that is gone; the cost estimate keeps the planner off it.
+ * returned. It would trust the visibility map for a row identifier that a vacuum may have removed
+ * since it was copied, and count a row that is gone; the cost estimate keeps the planner off it.
  */
 static void
 check_not_index_only(IndexScanDesc scan)
@@ -495,7 +495,8 @@ end_run(AnnScan *so)
 
 /*
  * ambeginscan. Reads nothing: heap and snapshot are not known yet. ERRCODE_FEATURE_NOT_SUPPORTED
- * for more than one ordering operator. Allocates a context under the current one.
+ * for conditions, which only an operator class of somebody else's can lead to (amvalidate refuses
+ * it), and for more than one ordering operator. Allocates a context under the current one.
  */
 IndexScanDesc
 annivf_beginscan(Relation index, int num_keys, int num_orderbys)
@@ -505,7 +506,10 @@ annivf_beginscan(Relation index, int num_keys, int num_orderbys)
 	AnnScan *so;
 
 	if (num_keys > 0)
-		elog(ERROR, "annivf has no search operators");
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("access method annivf has no search operators"),
+				 errhint("Exclusion constraints and conditions need another access method.")));
 	if (num_orderbys > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -523,8 +527,7 @@ annivf_beginscan(Relation index, int num_keys, int num_orderbys)
 	return scan;
 }
 
-/* amrescan. Drops all of the run before; the query's value must stay until the first
- * annivf_gettuple. */
+/* amrescan. Drops the run before; the query's value must stay until the first annivf_gettuple. */
 void
 annivf_rescan(IndexScanDesc scan, ScanKey keys, int num_keys, ScanKey orderbys, int num_orderbys)
 {

@@ -138,8 +138,8 @@ add_late(AnnSearch *search, const AnnCandidate *candidate)
 }
 
 /*
- * Keys of a block's lanes; the mask of those within the pool's threshold. One call of the kernel where
- * all of the code lies in the block and the table has 8 bits.
+ * Keys of a block's lanes; the mask of those within the pool's threshold. One call of the kernel
+ * where all of the code lies in the block and the table has 8 bits.
  */
 static uint32
 block_keys(AnnSearch *search, const void *block, float keys[ANN_BLOCK_LANES])

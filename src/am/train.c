@@ -293,6 +293,13 @@ lock_toast(Relation heap, bool wait)
 	return true;
 }
 
+static void
+unlock_toast(Relation heap)
+{
+	if (OidIsValid(heap->rd_rel->reltoastrelid))
+		UnlockRelationOid(heap->rd_rel->reltoastrelid, ShareUpdateExclusiveLock);
+}
+
 /* A number that no page of an earlier, unfinished training bears. */
 static void
 take_model_number(AnnBuilder *builder)
@@ -368,6 +375,7 @@ ann_train_index(Relation heap, Relation index, double min_rows, bool wait)
 		trained = train_and_switch(&builder, &source);
 		ann_fetcher_free(&source.fetcher);
 		BufFileClose(source.coded);
+		unlock_toast(heap);
 	}
 	ann_builder_free(&builder);
 	if (trained)
@@ -443,6 +451,7 @@ ann_train_absorb(Relation heap, Relation index)
 		absorb_page(&fetcher, support, &meta, here, tids, num, context);
 	}
 	ann_fetcher_free(&fetcher);
+	unlock_toast(heap);
 	pfree(tids);
 	MemoryContextDelete(context);
 	ann_tids_trim(index);
@@ -460,8 +469,7 @@ not_an_index(Oid oid)
 	if (name == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("relation with OID %u does not exist", oid)));
-	ereport(ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not an index", name)));
+	ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not an index", name)));
 }
 
 /* Opens an annivf index and its table, locked as VACUUM would; the caller must own the index. */

@@ -46,9 +46,19 @@ ann_edit_abort(AnnEdit *edit)
 void
 ann_wal_log_range(Relation index, ForkNumber fork, BlockNumber from, BlockNumber to)
 {
+	/* The server pins up to 32 pages at once, more than a tiny shared_buffers has. */
+	BlockNumber step = NBuffers >= 128 ? MaxBlockNumber : 8;
+
 	/* the init fork of an unlogged index is logged although the index itself is not */
-	if (to > from && (RelationNeedsWAL(index) || fork == INIT_FORKNUM))
-		log_newpage_range(index, fork, from, to, true);
+	if (!RelationNeedsWAL(index) && fork != INIT_FORKNUM)
+		return;
+	while (from < to)
+	{
+		BlockNumber end = to - from > step ? from + step : to;
+
+		log_newpage_range(index, fork, from, end, true);
+		from = end;
+	}
 }
 
 void

@@ -9,8 +9,9 @@ use AnnTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# Under wal_level = minimal the server itself pins more buffers at commit than there are here.
 my $node = new_node('memory', conf => [
-		'shared_buffers = 128kB', 'work_mem = 64kB', 'maintenance_work_mem = 1MB', 'temp_buffers = 800kB',
+		'shared_buffers = 128kB', 'wal_level = replica', 'work_mem = 64kB', 'maintenance_work_mem = 1MB', 'temp_buffers = 800kB',
 		'max_connections = 10', 'max_wal_size = 1GB'
 	]);
 
@@ -19,10 +20,10 @@ my $node = new_node('memory', conf => [
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE small (id int, v vector(48));
 INSERT INTO small SELECT row_number() OVER (), x FROM clustered(12000, 48, 0.5, 150) x;
-INSERT INTO small SELECT 20000 + i, CASE WHEN i % 2 = 0 THEN '[0]'::vector END FROM generate_series(1, 0) i;
 INSERT INTO small SELECT 20000 + i, CASE WHEN i % 2 = 0 THEN anything(48, 1e20) END FROM generate_series(1, 6000) i;
 SQL
 my (undef, undef, $err) = $node->psql('postgres', "SET client_min_messages = notice; CREATE INDEX small_v ON small USING annivf (v)");
+unlike($err, qr/ERROR/, 'a build in 16 buffers');
 like($err, qr/NOTICE:  training on \d+ of \d+ rows wanted, as maintenance_work_mem is small\nHINT:  More maintenance_work_mem/, 'a build says that it got little memory');
 cmp_ok($node->safe_psql('postgres', "SELECT recall('small', '<->', array_agg(x), 10) FROM clustered(20, 48, 0.5, 150) x"), '>=', 0.9, 'recall in little memory');
 check_index($node, 'small', '<->', 'built in little memory', 100);
@@ -61,7 +62,7 @@ SQL
 check_index($node, 'wide', '<#>', 'wide rows in little memory', 30);
 
 # temporary files that may not grow: the statement fails, the next one works
-($err) = ($node->psql('postgres', "SET temp_file_limit = '64kB'; CREATE INDEX small_again ON small USING annivf (v)"))[2];
+($err) = ($node->psql('postgres', "SET temp_file_limit = '0kB'; CREATE INDEX small_again ON small USING annivf (v) WITH (dimensions_per_block = 1)"))[2];
 like($err, qr/ERROR:  temporary file size exceeds temp_file_limit/, 'a build without room for its sort fails');
 ($err) = ($node->psql('postgres', "SET temp_file_limit = '0kB'; SET enable_seqscan = off; SET enable_sort = off;
 	SELECT count(*) FROM (SELECT id FROM small ORDER BY v <-> (SELECT v FROM small LIMIT 1)) s"))[2];
