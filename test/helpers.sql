@@ -1,8 +1,13 @@
 -- helpers.sql: what the SQL and TAP tests share: data, recall, and checks of an index against its table.
--- Tables have columns id and v.
+-- Tables have columns id and v. The functions have a schema of their own, at the end of the search path.
+
+SET client_min_messages = warning;
+CREATE SCHEMA IF NOT EXISTS ann_test;
+RESET client_min_messages;
+SET search_path = public, ann_test;
 
 -- num rows around centres, the same ones for the same seed
-CREATE OR REPLACE FUNCTION clustered(num int, dim int, seed float8 DEFAULT 0.5, centres int DEFAULT 100,
+CREATE OR REPLACE FUNCTION ann_test.clustered(num int, dim int, seed float8 DEFAULT 0.5, centres int DEFAULT 100,
 	spread float8 DEFAULT 1) RETURNS SETOF vector LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM setseed(seed);
@@ -15,13 +20,13 @@ BEGIN
 END $$;
 
 -- another vector with every call
-CREATE OR REPLACE FUNCTION anything(dim int, scale float8 DEFAULT 1) RETURNS vector
+CREATE OR REPLACE FUNCTION ann_test.anything(dim int, scale float8 DEFAULT 1) RETURNS vector
 LANGUAGE sql VOLATILE AS $$
 	SELECT array_agg((random() - 0.5) * scale)::real[]::vector FROM generate_series(1, dim)
 $$;
 
 -- ids and distances of table rel (id, v), by index or by sort; rows 0: all
-CREATE OR REPLACE FUNCTION answer(rel regclass, op text, q vector, rows bigint, by_index bool,
+CREATE OR REPLACE FUNCTION ann_test.answer(rel regclass, op text, q vector, rows bigint, by_index bool,
 	OUT ids int[], OUT distances float8[], OUT plan text) LANGUAGE plpgsql AS $$
 DECLARE
 	-- a query of NULL behind a subquery, lest the planner sees it
@@ -38,7 +43,7 @@ BEGIN
 END $$;
 
 -- share of the nearest k rows that the index finds, over all queries; equal distances count
-CREATE OR REPLACE FUNCTION recall(rel regclass, op text, queries vector[], k int) RETURNS float8
+CREATE OR REPLACE FUNCTION ann_test.recall(rel regclass, op text, queries vector[], k int) RETURNS float8
 LANGUAGE plpgsql AS $$
 DECLARE
 	q vector;
@@ -59,7 +64,7 @@ BEGIN
 END $$;
 
 -- NULL when the index's whole answer under FULL is the sort's, else what differs
-CREATE OR REPLACE FUNCTION full_difference(rel regclass, op text, q vector) RETURNS text LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ann_test.full_difference(rel regclass, op text, q vector) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	exact record;
 	found record;
@@ -86,7 +91,7 @@ END $$;
 -- Compares the index of table rel (id, v) with the table; returns what is wrong. Every row must be
 -- found by its own vector (at most `own` rows are tried): first under FULL, then at defaults under a
 -- filter.
-CREATE OR REPLACE FUNCTION index_faults(rel regclass, op text, own int DEFAULT 1000) RETURNS SETOF text
+CREATE OR REPLACE FUNCTION ann_test.index_faults(rel regclass, op text, own int DEFAULT 1000) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 DECLARE
 	q vector;
@@ -130,7 +135,7 @@ BEGIN
 END $$;
 
 -- Does the index of table rel (id, v) search leaves? One that is not trained has none.
-CREATE OR REPLACE FUNCTION is_trained(rel regclass, op text DEFAULT '<->') RETURNS bool LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ann_test.is_trained(rel regclass, op text DEFAULT '<->') RETURNS bool LANGUAGE plpgsql AS $$
 DECLARE
 	q vector;
 BEGIN
@@ -143,7 +148,7 @@ END $$;
 
 -- Raises an error where the index of table rel (id, v) and the table differ under one snapshot; for a
 -- transaction of level REPEATABLE READ, with others at work.
-CREATE OR REPLACE FUNCTION must_agree(rel regclass, op text, q vector) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ann_test.must_agree(rel regclass, op text, q vector) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	fault text := full_difference(rel, op, q);
 	ids int[];

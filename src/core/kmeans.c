@@ -10,6 +10,7 @@
  */
 #include "core/kmeans.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/lloyd.h"
@@ -343,6 +344,23 @@ regroup_leaves(Kmeans *kmeans, AnnCentroids *set)
 	memcpy(set->centroids, sorted, set->num_centroids * dim * sizeof(float));
 }
 
+static uint32_t
+nearest_parent(const AnnCentroids *set, const float *centroid)
+{
+	uint32_t nearest = 0;
+	float least = INFINITY;
+
+	for (uint32_t p = 0; p < set->num_parents; p++)
+	{
+		float distance =
+			ann_kernels->l2_squared(centroid, set->parents + p * (size_t) set->dim, set->dim);
+
+		nearest = distance < least ? p : nearest;
+		least = distance < least ? distance : least;
+	}
+	return nearest;
+}
+
 /* Relocates leaves across parents, after a refining pass. True: stop. */
 static bool
 relocate_leaves(Kmeans *kmeans, AnnCentroids *set, uint32_t *num_moved)
@@ -365,8 +383,13 @@ relocate_leaves(Kmeans *kmeans, AnnCentroids *set, uint32_t *num_moved)
 		for (uint32_t c = set->first_child[p]; c < set->first_child[p + 1]; c++)
 			kmeans->parent_of[c] = p;
 	for (uint32_t c = 0; c < set->num_centroids; c++)
-		if (lloyd->absorbers[c] == ANN_MOVED)
-			kmeans->parent_of[c] = kmeans->parent_of[lloyd->members[c]];
+	{
+		if (lloyd->absorbers[c] != ANN_MOVED)
+			continue;
+		kmeans->parent_of[c] = nearest_parent(set, set->centroids + c * lloyd->dim);
+		if (ann_meter_spend(&lloyd->meter, set->num_parents * lloyd->dim))
+			return true;
+	}
 	regroup_leaves(kmeans, set);
 	return false;
 }

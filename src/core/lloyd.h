@@ -67,9 +67,8 @@ extern bool ann_lloyd_reassign(AnnLloyd *lloyd, AnnRun *run);
 
 /*
  * relocate.c: after an update, moves centroids that hardly matter to random rows of others that serve
- * too much. first: num_groups + 1 offsets; rows of a centroid that moves are left to the nearest in
- * its own group. Where absorbers says ANN_MOVED, members is the centroid from which a row was taken.
- * True: stop.
+ * too many. first: num_groups + 1 offsets; the rows of a centroid that moves are left to the nearest
+ * in its own group, of which one stays. Those that moved have ANN_MOVED in absorbers. True: stop.
  */
 extern bool ann_lloyd_relocate(AnnLloyd *lloyd, AnnRun *run, const uint32_t *first,
 							   uint32_t num_groups, uint32_t *num_moved);

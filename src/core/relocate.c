@@ -132,7 +132,6 @@ move_centroid(AnnLloyd *lloyd, AnnRun *run, uint32_t from, uint32_t to)
 	lloyd->losses[from] = lloyd->losses[to] = INFINITY;
 	lloyd->gains[from] = lloyd->gains[to] = 0;
 	lloyd->absorbers[from] = ANN_MOVED;
-	lloyd->members[from] = to;
 }
 
 /* Moves centroids as long as that clearly gains. True: stop. */

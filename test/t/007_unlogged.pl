@@ -104,6 +104,7 @@ CREATE INDEX minimal_options ON minimal USING annivf (v vector_ip_ops)
 CREATE MATERIALIZED VIEW seen AS SELECT id, v FROM minimal WHERE id % 2 = 0;
 CREATE INDEX seen_v ON seen USING annivf (v) WITH (num_leaves = 4);
 CREATE DATABASE restored;
+ALTER DATABASE restored SET search_path = public, ann_test;
 SQL
 my $dump = "$PostgreSQL::Test::Utils::tmp_check/ann.dump";
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ], 'dump');

@@ -45,6 +45,7 @@ sub helpers
 {
 	my ($node) = @_;
 	$node->safe_psql('postgres', slurp_file("$FindBin::RealBin/../helpers.sql"));
+	$node->safe_psql('postgres', 'ALTER DATABASE postgres SET search_path = public, ann_test');
 	return;
 }
 
