@@ -136,11 +136,17 @@ BEGIN
 END $$;
 
 -- Does the index of table rel (id, v) search leaves? One that is not trained has none.
-CREATE OR REPLACE FUNCTION ann_test.is_trained(rel regclass, op text DEFAULT '<->') RETURNS bool LANGUAGE sql AS $$
-	SELECT bool_or((ann_index_info(indexrelid)).is_trained)
-	FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
-	WHERE indrelid = rel AND amname = 'annivf'
-$$;
+CREATE OR REPLACE FUNCTION ann_test.is_trained(rel regclass, op text DEFAULT '<->') RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+	q vector;
+BEGIN
+	-- a zero query orders nothing under cosine, and searches no leaf
+	EXECUTE format('SELECT v FROM %s WHERE v IS NOT NULL AND vector_norm(v) > 0 LIMIT 1', rel) INTO q;
+	IF (answer(rel, op, q, 1, true)).plan NOT LIKE '%Index Scan%' THEN
+		RAISE EXCEPTION 'no index scan';
+	END IF;
+	RETURN (SELECT leaves_searched > 0 FROM ann_search_stats());
+END $$;
 
 -- Raises an error where the index of table rel (id, v) and the table differ under one snapshot; for a
 -- transaction of level REPEATABLE READ, with others at work.
