@@ -24,8 +24,19 @@ CREATE TABLE grown (id int, v vector(16), note int);
 CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops);
 
 CREATE TABLE wide (id int, v vector(600), note int);
-INSERT INTO wide SELECT nextval('ids'), x, 0 FROM clustered(50, 600) x;
-CREATE INDEX wide_v ON wide USING annivf (v vector_ip_ops) WITH (num_leaves = 5, dimensions_per_block = 1);
+INSERT INTO wide SELECT nextval('ids'), x, 0 FROM clustered(100, 600) x;
+CREATE INDEX wide_v ON wide USING annivf (v vector_ip_ops) WITH (num_leaves = 10, dimensions_per_block = 1);
+
+-- brim: one leaf whose block is full, so that one row more begins a block; wide_brim: a long one
+CREATE TABLE brim (id int, v vector(4));
+INSERT INTO brim SELECT i, ARRAY[1, 2, 3, i]::vector FROM generate_series(1, 32) i;
+CREATE INDEX brim_v ON brim USING annivf (v) WITH (num_leaves = 1);
+CREATE TABLE wide_brim (id int, v vector(600));
+INSERT INTO wide_brim SELECT i, array_fill(i, ARRAY[600])::vector FROM generate_series(1, 32) i;
+CREATE INDEX wide_brim_v ON wide_brim USING annivf (v) WITH (num_leaves = 1, dimensions_per_block = 1);
+CREATE TABLE untyped (id int, v vector);
+CREATE INDEX untyped_v ON untyped USING annivf (v);
+CHECKPOINT;
 SQL
 
 # As many rows as one statement of a client inserts; some in transactions that do not commit, some NULL,
@@ -69,6 +80,24 @@ SQL
 		# a checkpoint in between, so that pages are torn and written whole again
 		vacuum => [ 1, 0, "VACUUM (INDEX_CLEANUP on) coded, grown, wide;\n" . ($round % 2 ? "CHECKPOINT;\n" : '') ]);
 }
+
+# One row in each case, then nothing but the crash.
+$node->safe_psql('postgres', <<'SQL');
+INSERT INTO brim VALUES (33, '[1,2,3,33]');
+INSERT INTO wide_brim SELECT 33, array_fill(33, ARRAY[600])::vector;
+INSERT INTO untyped VALUES (1, '[1,2,3]');
+SQL
+$node->stop('immediate');
+$node->start;
+check_index($node, 'brim', '<->', 'the first row of a block');
+check_index($node, 'wide_brim', '<->', 'the first row of a long block');
+check_index($node, 'untyped', '<->', 'the first row of an index');
+like(($node->psql('postgres', "INSERT INTO untyped VALUES (2, '[1,2]')"))[2], qr/ERROR:  expected 3 dimensions, not 2/, '... which has its dimensions for good');
+$node->safe_psql('postgres', "INSERT INTO brim SELECT i, ARRAY[1, 2, 3, i]::vector FROM generate_series(34, 100) i; INSERT INTO wide_brim SELECT i, array_fill(i, ARRAY[600])::vector FROM generate_series(34, 70) i");
+$node->stop('immediate');
+$node->start;
+check_index($node, 'brim', '<->', 'more blocks');
+check_index($node, 'wide_brim', '<->', 'more long blocks');
 
 my $rounds = 5 * ($ENV{ANN_SOAK} // 1);
 for my $round (1 .. $rounds)

@@ -68,21 +68,27 @@ INSERT INTO grown SELECT 9000 + i, CASE WHEN i % 2 = 0 THEN array_fill(0, ARRAY[
 CREATE TABLE grown_queries AS SELECT row_number() OVER () AS id, x AS v FROM clustered(10, 12, 0.5) x;
 
 CREATE TABLE wide (id int, v vector(5000));
-INSERT INTO wide SELECT row_number() OVER (), x FROM clustered(40, 5000, 0.3, 3) x;
+INSERT INTO wide SELECT row_number() OVER (), x FROM clustered(60, 5000, 0.3, 3) x;
 CREATE TABLE wide_queries AS SELECT row_number() OVER () AS id, x AS v FROM clustered(3, 5000, 0.3, 3) x;
 CREATE INDEX wide_v ON wide USING annivf (v vector_ip_ops) WITH (num_leaves = 3, dimensions_per_block = 8);
+
+CREATE TABLE untyped (id int, v vector);
+CREATE INDEX untyped_v ON untyped USING annivf (v);
 SQL
 same_answers('built');
 
 $primary->safe_psql('postgres', <<'SQL');
 INSERT INTO trained SELECT 10000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(2000, 24, 0.7) x) s;
 INSERT INTO grown SELECT 20000 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(2000, 12, 0.7) x) s;
-INSERT INTO wide SELECT 100 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(30, 5000, 0.3, 3) x) s;
+INSERT INTO wide SELECT 100 + i, x FROM (SELECT row_number() OVER () AS i, x FROM clustered(80, 5000, 0.3, 3) x) s;
+INSERT INTO untyped VALUES (1, '[1,2,3]');
 BEGIN;
 INSERT INTO trained SELECT -i, anything(24) FROM generate_series(1, 200) i;
 ROLLBACK;
 SQL
 same_answers('inserted');
+like(($standby->psql('postgres', "SET enable_seqscan = off; SELECT id FROM untyped ORDER BY v <-> '[1,2]'"))[2],
+	qr/ERROR:  different vector dimensions 3 and 2/, 'the dimensions of an index arrive with its first row');
 
 is($primary->safe_psql('postgres', 'VACUUM grown; SELECT pg_relation_size(\'grown_v\') > 20 * 8192'), 't', 'a vacuum trained the index that grew');
 same_answers('trained');

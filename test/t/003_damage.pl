@@ -408,7 +408,7 @@ sub some_pages
 		{
 			my $page = $foreign[ $blkno % 2 ];
 			push @zeroed,
-			  [ $name, "block $blkno zeroed", sub { zero($_[0], $blkno) }, full => 'XX002' ];
+			  [ $name, "block $blkno zeroed", sub { zero($_[0], $blkno) }, full => 'XX002', $blkno < 3 ? (vacuum => 'XX002') : () ];
 			push @replaced, [
 				$name, "block $blkno foreign", sub { put($_[0], page($blkno), 'a*', $page) },
 				full => 'XX002', vacuum => 'XX002'
