@@ -162,9 +162,9 @@ SELECT error_of('SELECT ann_train(''errors_v'')');
 ROLLBACK;
 DROP TABLE errors_parted;
 
--- the support functions and the handler are not for SQL
-SELECT error_of('SELECT annivf_handler(NULL)');
-SELECT error_of('SELECT annivf_vector_l2_support(NULL)');
+-- the support functions and the handler are not for SQL (what the server says depends on its version)
+SELECT left(error_of('SELECT annivf_handler(NULL)'), 5) IN ('42883', '0A000') AS refused;
+SELECT left(error_of('SELECT annivf_vector_l2_support(NULL)'), 5) IN ('42883', '0A000') AS refused;
 
 -- a column that changes its type under an index
 ALTER TABLE errors ALTER v TYPE vector;

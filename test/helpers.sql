@@ -133,6 +133,14 @@ BEGIN
 		RETURN NEXT format('%s of %s rows are not found by their own vector under a filter', bad, num);
 	END IF;
 	DROP TABLE own_rows;
+
+	-- the index itself, and those of partitions; pages that a crash has left behind are no fault
+	RETURN QUERY
+		SELECT format('%s, block %s, %s: %s', indexrelid::regclass, block, invariant, problem)
+		FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = relam,
+			ann_check(indexrelid, true)
+		WHERE (indrelid = rel OR indrelid IN (SELECT relid FROM pg_partition_tree(rel)))
+			AND amname = 'annivf' AND relkind = 'i' AND invariant <> 'leak';
 END $$;
 
 -- Does the index of table rel (id, v) search leaves? One that is not trained has none.

@@ -21,7 +21,8 @@ use constant {
 };
 my %kinds = (
 	1 => 'meta', 2 => 'tids', 3 => 'section', 4 => 'node', 5 => 'rest', 6 => 'leaf', 7 => 'body',
-	8 => 'free');
+	8 => 'free',
+	9 => 'centroids');
 
 my $node = new_node(
 	'damage',
@@ -33,12 +34,14 @@ my $node = new_node(
 
 # coded: leaves of several pages, an exact leaf, NULLs; product: the same under inner product; cosine: an
 # exact and a NULL leaf of several pages beside the leaves; long: blocks and centroids wider than a
-# page; untrained: an exact leaf of several pages alone.
+# page; many: so many leaves that their centroids have codes; untrained: an exact leaf of several pages
+# alone.
 my %tables = (
 	coded => { dim => 8, op => '<->' },
 	product => { dim => 5, op => '<#>' },
 	cosine => { dim => 4, op => '<=>' },
 	long => { dim => 4500, op => '<->' },
+	many => { dim => 3, op => '<->' },
 	untrained => { dim => 3, op => '<->' });
 
 $node->safe_psql('postgres', <<'SQL');
@@ -68,6 +71,10 @@ INSERT INTO long SELECT row_number() OVER (), x FROM clustered(40, 4500, 0.4, 2)
 CREATE INDEX long_v ON long USING annivf (v)
 	WITH (num_leaves = 2, training_iterations = 1, dimensions_per_block = 4);
 
+CREATE TABLE many (id int, v vector(3));
+INSERT INTO many SELECT row_number() OVER (), x FROM clustered(1500, 3, 0.4, 600, 0.1) x;
+CREATE INDEX many_v ON many USING annivf (v) WITH (num_leaves = 600, training_iterations = 1);
+
 CREATE TABLE untrained (id int, v vector(3));
 INSERT INTO untrained SELECT i, CASE WHEN i % 3 > 0 THEN anything(3) END FROM generate_series(1, 3000) i;
 CREATE INDEX untrained_v ON untrained USING annivf (v);
@@ -76,6 +83,7 @@ CREATE TABLE coded_rows AS SELECT * FROM coded;
 CREATE TABLE product_rows AS SELECT * FROM product;
 CREATE TABLE cosine_rows AS SELECT * FROM cosine;
 CREATE TABLE long_rows AS SELECT * FROM long;
+CREATE TABLE many_rows AS SELECT * FROM many;
 CREATE TABLE untrained_rows AS SELECT * FROM untrained;
 
 CREATE TABLE other (id int, v vector(8));
@@ -373,7 +381,7 @@ for my $name (sort keys %tables)
 		$seen{ kind(\$image{$name}, $_) }++ for 0 .. num_pages(\$image{$name}) - 1;
 	}
 	is(join("\n", @wrong), '', 'without damage every attempt succeeds');
-	is(join(' ', sort keys %seen), 'body leaf meta node rest section tids', 'every kind of page is there');
+	is(join(' ', sort keys %seen), 'body centroids leaf meta node rest section tids', 'every kind of page is there');
 	cmp_ok(scalar(pages_of(\$image{cosine}, 'tids')), '>=', 5, 'exact and NULL leaf have several pages');
 }
 
@@ -387,20 +395,25 @@ sub foreign_page
 	return substr(slurp_binary($node->data_dir . "/$file"), page($blkno), BLCKSZ);
 }
 
-# Of the many pages of a wide codebook, a few will do.
+# Of many pages of a kind, the first and the last will do.
 sub some_pages
 {
 	my ($name) = @_;
-	my @sections = pages_of(\$image{$name}, 'section');
-	my %skip = @sections > 8 ? map { $_ => 1 } @sections[ 4 .. $#sections - 2 ] : ();
-	return grep { !$skip{$_} } 0 .. num_pages(\$image{$name}) - 1;
+	my %skip;
+
+	for my $kind (values %kinds)
+	{
+		my @pages = pages_of(\$image{$name}, $kind);
+		@skip{ @pages[ 3 .. $#pages - 2 ] } = () if @pages > 5;
+	}
+	return grep { !exists $skip{$_} } 0 .. num_pages(\$image{$name}) - 1;
 }
 
 {
 	my @foreign = (foreign_page('other', 0), foreign_page('other_id', 1));
 	my (@zeroed, @replaced, @cut);
 
-	for my $name (qw(coded cosine long untrained))
+	for my $name (qw(coded cosine long many untrained))
 	{
 		my $num = num_pages(\$image{$name});
 
@@ -556,11 +569,10 @@ sub link_cases
 		my $here = int($offset / BLCKSZ);
 		my %targets = (
 			'past the end' => $num + 3,
-			'far past the end' => 0xfffffff0,
 			'to block 0' => 0,
-			'to block 1' => 1,
 			'to its own page' => $here,
 			'to the last page' => $num - 1,
+			$name eq 'long' ? () : ('far past the end' => 0xfffffff0, 'to block 1' => 1),
 			$node_page ? ('to the node page' => $node_page) : ());
 
 		for my $target (sort keys %targets)
@@ -575,6 +587,7 @@ sub link_cases
 all_fine('links of coded', link_cases('coded', qw(tids section node leaf)));
 all_fine('links of cosine', link_cases('cosine', 'tids'));
 all_fine('links of long', link_cases('long', qw(section node rest leaf body)));
+all_fine('links of many', link_cases('many', qw(node centroids)));
 all_fine('links of untrained', link_cases('untrained', 'tids'));
 
 sub count_cases

@@ -36,14 +36,17 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM trained'), '2500', 'rows a
 check_index($node, 'trained', '<->', 'unlogged, restarted', 100);
 check_index($node, 'grown', '<=>', 'unlogged, grown, restarted', 100);
 
+# one that no checkpoint has seen
+$node->safe_psql('postgres', 'CREATE UNLOGGED TABLE late (id int, v vector(3)); CREATE INDEX ON late USING annivf (v); INSERT INTO late SELECT i, anything(3) FROM generate_series(1, 50) i');
 $node->stop('immediate');
 $node->start;
 is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM trained), (SELECT count(*) FROM grown), (SELECT count(*) FROM untyped)'), '0|0|0', 'unlogged tables are empty after a crash');
-check_index($node, $_, $_ eq 'grown' ? '<=>' : '<->', "unlogged, crashed, $_") for qw(trained grown untyped);
+check_index($node, $_, $_ eq 'grown' ? '<=>' : '<->', "unlogged, crashed, $_") for qw(trained grown untyped late);
 $node->safe_psql('postgres', <<'SQL');
 INSERT INTO trained SELECT row_number() OVER (), x FROM clustered(1500, 8) x;
 INSERT INTO grown SELECT row_number() OVER (), x FROM clustered(10500, 8) x;
 INSERT INTO untyped SELECT row_number() OVER (), x FROM clustered(100, 7) x;
+INSERT INTO late VALUES (1, '[1,2,3]');
 VACUUM trained, grown, untyped;
 SQL
 is($node->safe_psql('postgres', "SELECT is_trained('grown', '<=>'), is_trained('trained')"), 't|f', 'a vacuum trains what has grown again');

@@ -183,16 +183,17 @@ test_full(void)
 static void
 test_interleaving(void)
 {
-	uint8_t codes[3] = {1, 2, 3};
+	uint8_t codes[3] = {0xf1, 0xf2, 0xf3}; /* only the low nibble counts */
 	uint8_t others[3] = {0xa, 0xb, 0xc};
 	uint8_t interleaved[3 * 16];
 	bool ok = true;
 
 	memset(interleaved, 0x55, sizeof(interleaved));
-	ann_block_set_codes(interleaved, 4, codes, 3);
 	ann_block_set_codes(interleaved, 20, others, 3);
+	ann_block_set_codes(interleaved, 4, codes, 3);
 	for (int i = 0; i < 48; i++)
-		ok = ok && interleaved[i] == (i % 16 == 4 ? codes[i / 16] | others[i / 16] << 4 : 0x55);
+		ok = ok &&
+			 interleaved[i] == (i % 16 == 4 ? (codes[i / 16] & 0xf) | others[i / 16] << 4 : 0x55);
 	tap_ok(ok, "codes: lane j in the low, j + 16 in the high nibble of byte j");
 }
 
