@@ -63,6 +63,13 @@
 #define rd_locator rd_node
 #endif
 
+/* The number of a relation's file. */
+#if PG_VERSION_NUM >= 160000
+#define ANN_RELATION_NUMBER(relation) ((relation)->rd_locator.relNumber)
+#else
+#define ANN_RELATION_NUMBER(relation) ((relation)->rd_node.relNode)
+#endif
+
 /* extern ANN_NORETURN void f(void); in front of the type, where every version takes it. */
 #if PG_VERSION_NUM >= 180000
 #define ANN_NORETURN pg_noreturn

@@ -109,8 +109,20 @@ choose_window(AnnLeaves *leaves, uint32 window)
 	else
 		ann_tree_score(leaves->index, leaves->model, leaves->model->form, leaves->vector,
 					   choose_leaf, leaves);
-	ann_topk_sort(&leaves->chosen);
+	ann_topk_shrink(&leaves->chosen);
 	return leaves->chosen.num;
+}
+
+/* The last of a window's candidates, which come in no order. */
+static const AnnCandidate *
+last_candidate(const AnnCandidate *items, uint32 num)
+{
+	const AnnCandidate *last = items;
+
+	for (uint32 i = 1; i < num; i++)
+		if (ann_candidate_compare(&items[i], last) > 0)
+			last = &items[i];
+	return last;
 }
 
 /* ---- ranking it ---- */
@@ -200,7 +212,7 @@ make_window(AnnLeaves *leaves, uint32 window, uint32 first)
 	if (num != expected)
 		ann_page_corrupted(leaves->index, leaves->model->tree_blkno,
 						   "the tree holds fewer leaves than it should");
-	remember_end(leaves, window, &leaves->items[num - 1]);
+	remember_end(leaves, window, last_candidate(leaves->items, num));
 	places = MemoryContextAllocHuge(leaves->context, sizeof(AnnTid) * (Size) num);
 	for (uint32 i = 0; i < num; i++)
 		places[i] = leaves->items[i].tid;
@@ -214,6 +226,13 @@ make_window(AnnLeaves *leaves, uint32 window, uint32 first)
 	leaves->first = first;
 }
 
+bool
+ann_leaves_is_ready(const AnnLeaves *leaves, uint32 rank)
+{
+	return leaves->current != UINT32_MAX && rank >= leaves->first &&
+		   rank - leaves->first < leaves->num;
+}
+
 const AnnRankedLeaf *
 ann_leaves_get(AnnLeaves *leaves, uint32 rank)
 {
@@ -221,8 +240,7 @@ ann_leaves_get(AnnLeaves *leaves, uint32 rank)
 	uint32 first = 0;
 
 	Assert(rank < leaves->model->num_leaves);
-	if (leaves->current != UINT32_MAX && rank >= leaves->first &&
-		rank - leaves->first < leaves->num)
+	if (ann_leaves_is_ready(leaves, rank))
 		return &leaves->ranked[rank - leaves->first];
 	for (;; window++)
 	{

@@ -222,6 +222,8 @@ extern void ann_leaves_init(AnnLeaves *leaves, Relation index, const AnnModel *m
  * else a pass over all centroids (share locks on node pages; checks for interrupts).
  */
 extern const AnnRankedLeaf *ann_leaves_get(AnnLeaves *leaves, uint32 rank);
+/* Is the leaf of a rank (of any number) in memory? */
+extern bool ann_leaves_is_ready(const AnnLeaves *leaves, uint32 rank);
 
 /* ---- search.c: candidates of the leaves searched so far ---- */
 

@@ -196,6 +196,9 @@ open_leaf(AnnSearch *search, uint32 rank)
 
 	ann_query_bounds(&search->query, leaf->score, leaf->entry.norm2, &search->bounds);
 	ann_leaf_cursor_init(&search->cursor, search->index, &search->model, &leaf->entry);
+	if (ann_leaves_is_ready(&search->leaves, rank + 1))
+		ann_leaf_prefetch(search->index, &search->model,
+						  &ann_leaves_get(&search->leaves, rank + 1)->entry);
 }
 
 void

@@ -207,38 +207,27 @@ ann_topk_init(AnnTopk *topk, AnnCandidate *items, size_t keep, size_t room)
 	};
 }
 
-/* Removes what is not below the cut. */
-static void
-remove_from_cut(AnnTopk *topk)
-{
-	size_t num = 0;
-
-	for (size_t i = 0; i < topk->num; i++)
-	{
-		topk->items[num] = topk->items[i];
-		num += is_before(&topk->items[num], &topk->cut);
-	}
-	topk->num = num;
-}
-
 /*
- * The cut moves down only. Candidates of the cut's own key got past the threshold and may lie at or
- * above it: they are removed before the selection, and equals of the new cut after it, so that
+ * The cut moves down only, and whatever is added lies below it. Equals of the new cut are removed, so that
  * items and "everything from the cut on" never share a candidate.
  */
 void
 ann_topk_shrink(AnnTopk *topk)
 {
-	if (topk->dropped)
-		remove_from_cut(topk);
+	size_t num = 0;
+
 	if (topk->num <= topk->keep)
 		return;
 	select_rank(topk->items, topk->num, topk->keep);
 	topk->cut = topk->items[topk->keep];
 	topk->threshold = topk->cut.key;
 	topk->dropped = true;
-	topk->num = topk->keep;
-	remove_from_cut(topk);
+	for (size_t i = 0; i < topk->keep; i++)
+	{
+		topk->items[num] = topk->items[i];
+		num += is_before(&topk->items[num], &topk->cut);
+	}
+	topk->num = num;
 }
 
 void

@@ -65,10 +65,11 @@ extern void ann_topk_shrink(AnnTopk *topk);
 static inline void
 ann_topk_add(AnnTopk *topk, const AnnCandidate *candidate)
 {
-	if (candidate->key > topk->threshold)
-		return; /* key > threshold = cut.key: at or above the cut by definition */
 	if (topk->num == topk->room)
 		ann_topk_shrink(topk);
+	if (candidate->key >= topk->threshold && topk->dropped &&
+		ann_candidate_compare(candidate, &topk->cut) >= 0)
+		return;
 	topk->items[topk->num++] = *candidate;
 }
 

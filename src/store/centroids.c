@@ -9,6 +9,10 @@
 #include "utils/rel.h"
 
 #include "store/centroids.h"
+#include "store/recent.h"
+
+/* Bytes of the next page that are asked for ahead of time. */
+#define MAX_PREFETCH 2048
 
 static char *
 page_block(const AnnModel *model, Page page, int slot)
@@ -79,6 +83,8 @@ ann_centroids_visit(Relation index, const AnnModel *model, AnnBlockVisitor visit
 		count = *page_count(page);
 		if (count == 0 || count > left || count > (uint32) model->centroid_slots)
 			ann_page_corrupted(index, blkno, "an impossible number of coded centroids");
+		if (count < left)
+			ann_recent_prefetch(index, AnnPageGetOpaque(page)->next, 0, MAX_PREFETCH);
 		for (uint32 slot = 0; slot < count; slot++)
 			visit(arg, page_block(model, page, slot));
 		left -= count;

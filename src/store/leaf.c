@@ -18,6 +18,10 @@
 #include "core/kernels.h"
 #include "store/leaf.h"
 #include "store/leaf_private.h"
+#include "store/recent.h"
+
+/* Bytes of a block that are asked for ahead of time: the hardware follows from there. */
+#define MAX_PREFETCH 2048
 
 char *
 ann_leaf_slot(const AnnModel *model, Page page, uint16 slot)
@@ -83,6 +87,36 @@ check_not_circular(AnnLeafCursor *cursor)
 		ann_page_corrupted(cursor->index, cursor->blkno, "a leaf's blocks go in a circle");
 }
 
+/* Starts loading a block: its slot, or of a long block what stands on its head's page. */
+static void
+prefetch_block(Relation index, const AnnModel *model, BlockNumber blkno, uint16 slot)
+{
+	if (blkno != InvalidBlockNumber)
+		ann_recent_prefetch(
+			index, blkno, MAXALIGN(SizeOfPageHeaderData) + (Size) slot * model->layout.block_bytes,
+			Min(model->layout.block_bytes, MAX_PREFETCH));
+}
+
+void
+ann_leaf_prefetch(Relation index, const AnnModel *model, const AnnNodeEntry *entry)
+{
+	prefetch_block(index, model, entry->head_blkno, entry->head_slot);
+}
+
+/*
+ * A leaf that has the last slot of a page, and began before it, goes on on the page that this slot
+ * names: its next block is asked for while those of this page are scored.
+ */
+static void
+prefetch_next_page(AnnLeafCursor *cursor, Page page)
+{
+	int last = ann_leaf_slots(cursor->model) - 1;
+	const AnnBlockHeader *header = ann_block_header(ann_leaf_slot(cursor->model, page, last));
+
+	if (header->leaf == cursor->leaf && header->next_page != cursor->blkno)
+		prefetch_block(cursor->index, cursor->model, header->next_page, header->next_slot);
+}
+
 bool
 ann_leaf_cursor_next(AnnLeafCursor *cursor, AnnBlockVisitor visit, void *arg)
 {
@@ -92,6 +126,8 @@ ann_leaf_cursor_next(AnnLeafCursor *cursor, AnnBlockVisitor visit, void *arg)
 	if (here == InvalidBlockNumber)
 		return false;
 	buffer = ann_page_read(cursor->index, here, BUFFER_LOCK_SHARE);
+	prefetch_next_page(cursor,
+					   ann_page_get(cursor->index, buffer, ANN_PAGE_LEAF, cursor->model->number));
 	do
 	{
 		char *block = ann_leaf_block(cursor->index, cursor->model, buffer, cursor->slot,

@@ -33,6 +33,9 @@ typedef void (*AnnBlockVisitor)(void *arg, const void *block);
 extern void ann_leaf_cursor_init(AnnLeafCursor *cursor, Relation index, const AnnModel *model,
 								 const AnnNodeEntry *entry);
 
+/* Starts loading the first block of a leaf that will be read soon. Never waits, never fails. */
+extern void ann_leaf_prefetch(Relation index, const AnnModel *model, const AnnNodeEntry *entry);
+
 /*
  * Visits the blocks of the leaf that lie on the cursor's page (one pin, one share lock) and moves
  * the cursor on; false at the end of the leaf. The header of each block is checked before the visit

@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "store/page.h"
+#include "store/recent.h"
 
 void
 ann_page_init(Page page, AnnPageKind kind, uint32 model)
@@ -109,7 +110,11 @@ ann_page_read_ring(Relation index, BlockNumber blkno, int lock, BufferAccessStra
 	Buffer buffer;
 
 	check_block_number(index, blkno);
-	buffer = ReadBufferExtended(index, MAIN_FORKNUM, blkno, RBM_NORMAL, strategy);
+	if (!ann_recent_pin(index, blkno, &buffer))
+	{
+		buffer = ReadBufferExtended(index, MAIN_FORKNUM, blkno, RBM_NORMAL, strategy);
+		ann_recent_set(index, blkno, buffer);
+	}
 	if (unlikely(is_locked_by_us(buffer)))
 		ann_page_corrupted(index, blkno, "links between pages go in a circle");
 	LockBuffer(buffer, lock);

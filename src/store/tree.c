@@ -17,10 +17,15 @@
 #include "core/bf16.h"
 #include "core/kernels.h"
 #include "store/centroids.h"
+#include "store/recent.h"
 #include "store/tree.h"
 
 /* Centroids that an insert scores exactly: the nearest is among so many by their codes. */
 #define NEAREST_BY_CODE 24
+
+/* Entries whose lines are asked for before they are scored, and bytes of each. */
+#define PREFETCH_AHEAD 6
+#define MAX_PREFETCH 1024
 
 /* The narrowest entry has a centroid of up to 8 bytes. */
 #define MAX_NODES_PER_PAGE (ANN_PAGE_PAYLOAD / (sizeof(AnnNodeEntry) + 8))
@@ -170,11 +175,26 @@ ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form, const fl
 	}
 }
 
+/* Starts loading a node entry and its centroid, or what of them stands on the entry's page. */
+static void
+prefetch_entry(Relation index, const AnnModel *model, AnnTid place)
+{
+	ItemPointerData pointer;
+	Size first;
+
+	ann_tid_to_pointer(place, &pointer);
+	first = MAXALIGN(SizeOfPageHeaderData) + sizeof(AnnNodePageHeader) +
+			(Size) (ItemPointerGetOffsetNumberNoCheck(&pointer) - 1) * model->node_stride;
+	ann_recent_prefetch(index, ItemPointerGetBlockNumberNoCheck(&pointer), first,
+						Min(model->node_stride, MAX_PREFETCH));
+}
+
 void
 ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form, const float *vector,
 					  const AnnTid *places, int num, AnnLeafVisitor visit, void *arg)
 {
 	bool wide = is_wide(model);
+	int ahead = 0;
 
 	for (int i = 0; i < num;)
 	{
@@ -185,6 +205,8 @@ ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form, c
 		int count;
 
 		CHECK_FOR_INTERRUPTS();
+		for (; ahead < Min(i + PREFETCH_AHEAD, num); ahead++)
+			prefetch_entry(index, model, places[ahead]);
 		ann_tid_to_pointer(places[i], &place);
 		leaf.node_blkno = ItemPointerGetBlockNumberNoCheck(&place);
 		page = read_node_page(index, model, leaf.node_blkno, BUFFER_LOCK_SHARE, &buffer);

@@ -1,0 +1,29 @@
+/*
+ * recent.h
+ *	  Where pages of indexes were last seen in shared buffers: finding and prefetching them without
+ *	  the buffer mapping table.
+ *
+ * NOTES
+ *	  A query visits several hundred pages of an index that lies in memory, and spends as long on
+ *	  finding them and on waiting for their first cache lines as on the codes. A backend therefore
+ *	  remembers the buffer of each page that it has read. What is remembered is a hint: the buffer
+ *	  manager checks it before it pins the page, and a prefetch through a stale one loads the wrong
+ *	  lines, no more.
+ */
+#ifndef ANN_STORE_RECENT_H
+#define ANN_STORE_RECENT_H
+
+#include "postgres.h"
+
+#include "storage/bufmgr.h"
+#include "utils/relcache.h"
+
+/* Pins a page of the main fork if it still is in the buffer where it was last seen. */
+extern bool ann_recent_pin(Relation index, BlockNumber blkno, Buffer *buffer);
+/* Remembers the buffer of a page. */
+extern void ann_recent_set(Relation index, BlockNumber blkno, Buffer buffer);
+/* Starts loading what a reader of a page touches first: the buffer's header, the page's head and
+ * tail, and bytes [first, first + num) of the page. Never waits, never fails. */
+extern void ann_recent_prefetch(Relation index, BlockNumber blkno, Size first, Size num);
+
+#endif
