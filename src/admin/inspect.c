@@ -129,6 +129,7 @@ enum
 	INFO_TABLE_BITS,
 	INFO_EXACT_ROWS,
 	INFO_NULL_ROWS,
+	INFO_ROTATED,
 	INFO_COLUMNS
 };
 
@@ -205,6 +206,7 @@ info_of_model(Relation index, const AnnModel *model, Datum *values, bool *nulls)
 	put(values, nulls, INFO_ERROR_BOUND, Float4GetDatum(model->calibration.z));
 	put(values, nulls, INFO_LEAVES_GROWTH, Float4GetDatum(model->calibration.leaves_growth));
 	put(values, nulls, INFO_TABLE_BITS, Int32GetDatum(model->table_bits));
+	put(values, nulls, INFO_ROTATED, BoolGetDatum(model->rotation != NULL));
 }
 
 /*
@@ -279,10 +281,10 @@ count_block(void *arg, const void *block)
 	count->num_blocks++;
 }
 
-/* One row: number, centroid, rows, pages on which it has blocks. */
+/* One row: number, centroid, rows, pages on which it has blocks. rotated: scratch of dim floats. */
 static void
-put_leaf(Relation index, const AnnModel *model, const AnnLeafRef *leaf, Vector *centroid,
-		 ReturnSetInfo *result)
+put_leaf(Relation index, const AnnModel *model, const AnnLeafRef *leaf, float *rotated,
+		 Vector *centroid, ReturnSetInfo *result)
 {
 	LeafCount count = {.model = model};
 	AnnLeafCursor cursor;
@@ -290,7 +292,8 @@ put_leaf(Relation index, const AnnModel *model, const AnnLeafRef *leaf, Vector *
 	bool nulls[4] = {false};
 	int num_pages = 0;
 
-	ann_tree_centroid(index, model, leaf->node_blkno, leaf->node_index, centroid->x);
+	ann_tree_centroid(index, model, leaf->node_blkno, leaf->node_index, rotated);
+	ann_model_unrotate(model, rotated, centroid->x);
 	for (int i = 0; i < model->dim; i++)
 		centroid->x[i] += model->mean[i];
 	ann_leaf_cursor_init(&cursor, index, model, &leaf->entry);
@@ -312,13 +315,15 @@ put_leaves(Relation index, const AnnMetaData *meta, ReturnSetInfo *result)
 {
 	const AnnModel *model = ann_model_get(index, meta);
 	Vector *centroid = ann_vector_new(model->dim);
+	float *rotated = palloc(sizeof(float) * model->dim);
 	LeafList list = {.num = 0};
 
 	list.leaves = palloc_extended(sizeof(AnnLeafRef) * (Size) model->num_leaves, MCXT_ALLOC_HUGE);
 	ann_tree_score(index, model, ANN_CODE_L2, centroid->x, add_leaf, &list);
 	for (uint32 i = 0; i < list.num; i++)
-		put_leaf(index, model, &list.leaves[i], centroid, result);
+		put_leaf(index, model, &list.leaves[i], rotated, centroid, result);
 	pfree(list.leaves);
+	pfree(rotated);
 	pfree(centroid);
 }
 

@@ -117,6 +117,8 @@ section_bytes(const AnnMetaData *meta, const AnnSectionData *section)
 				   ann_pq_codebook_floats(meta->centroid_blocks, meta->centroid_width);
 		case ANN_SECTION_CALIBRATION:
 			return sizeof(AnnCalibrationData);
+		case ANN_SECTION_ROTATION:
+			return sizeof(float) * meta->dim * meta->dim;
 		default:
 			return 0;
 	}
@@ -138,7 +140,7 @@ content_fault(uint16 kind, const char *bytes, Size num_bytes)
 			return "impossible calibration";
 	}
 	else if (kind == ANN_SECTION_MEAN || kind == ANN_SECTION_CODEBOOK ||
-			 kind == ANN_SECTION_CENTROID_CODEBOOK)
+			 kind == ANN_SECTION_CENTROID_CODEBOOK || kind == ANN_SECTION_ROTATION)
 		for (Size i = 0; i < num_bytes / sizeof(float); i++)
 			if (!isfinite(floats[i]))
 				return "a value of the model is not finite";
@@ -186,7 +188,7 @@ check_section(AnnCheck *check, const AnnSectionData *section)
 {
 	uint64 expected = section_bytes(&check->meta, section);
 
-	if (section->kind > ANN_SECTION_CENTROID_CODES && !section->required)
+	if (section->kind > ANN_LAST_SECTION && !section->required)
 	{
 		/* passed over: of a later version, on pages of a kind that only it may know */
 		ann_check_broken(check, 0);
@@ -196,8 +198,7 @@ check_section(AnnCheck *check, const AnnSectionData *section)
 	if (section->model != check->model.number)
 		ann_check_fault(check, ANN_META_BLKNO, "I-2", "section %u is of model %u, not of model %u",
 						section->kind, section->model, check->model.number);
-	else if (section->required &&
-			 (section->kind > ANN_SECTION_CENTROID_CODES || section->version != 1))
+	else if (section->required && (section->kind > ANN_LAST_SECTION || section->version != 1))
 		ann_check_fault(check, ANN_META_BLKNO, "I-2",
 						"section %u, version %u, is required and not known", section->kind,
 						section->version);

@@ -56,6 +56,14 @@ extern int ann_max_leaves_to_search;      /* -1: none */
 #define ANN_MAX_LEAVES 16777216
 #define ANN_MAX_DIMENSIONS_PER_BLOCK 128
 
+/* A reloption that is on, off, or decided by the build. */
+typedef enum AnnSwitch
+{
+	ANN_SWITCH_AUTO,
+	ANN_SWITCH_ON,
+	ANN_SWITCH_OFF,
+} AnnSwitch;
+
 /* Reloptions; 0 (-1 for the reordering count) is automatic. */
 typedef struct AnnOptions
 {
@@ -67,6 +75,7 @@ typedef struct AnnOptions
 	int training_sample_size;
 	int training_iterations;
 	int seed;
+	int rotation; /* AnnSwitch */
 } AnnOptions;
 
 /* An untrained index is trained by VACUUM when it holds more rows than this. */

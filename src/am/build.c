@@ -186,6 +186,7 @@ initial_meta(AnnBuilder *builder)
 		.training_sample_size = builder->options.training_sample_size,
 		.training_iterations = builder->options.training_iterations,
 		.seed = builder->options.seed,
+		.rotation = builder->options.rotation,
 	};
 	int typmod = TupleDescAttr(RelationGetDescr(builder->index), 0)->atttypmod;
 

@@ -67,6 +67,7 @@ typedef struct AnnBuilder
 	AnnSample sample;
 	AnnModel *model;
 	AnnCentroids set; /* rounded to what is stored */
+	float *rotation;  /* dim * dim floats, or NULL */
 	struct AnnCalibrator *calibrator;
 	char *centroid_blocks; /* coded centroids, or NULL */
 	/* A row that no code can describe, or NULL: its place is the caller's business. */
@@ -99,6 +100,14 @@ extern void ann_sample_hold_out(AnnSample *sample, int dim, size_t num, uint64 s
  * train on, or (automatic num_leaves) so little that the index had better stay untrained.
  */
 extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
+
+/*
+ * rotate.c: makes builder->rotation (or not, as options, dimensions and memory say) for codes of
+ * meta.width dimensions a block, and rotates the sample, the centroids and the pseudo-queries.
+ */
+extern void ann_builder_rotate(AnnBuilder *builder, float *queries, int num_queries);
+/* Unit residuals of the sample's first num rows: num * dim floats out, the sample itself will do. */
+extern void ann_builder_residuals(AnnBuilder *builder, size_t num, float *out);
 
 /*
  * centroids.c: codes of the centroids. Trained after the model; calibrated (or dropped) with the

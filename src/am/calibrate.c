@@ -12,7 +12,8 @@
  *	  "Calibration").
  *
  *	  Coordinates: L2 and cosine, the row with the mean taken off; inner product, the row itself
- *	  (the mean goes back on), half of the queries with their own norm, half normalised.
+ *	  (the mean goes back on), half of the queries with their own norm, half normalised; rotated where
+ *	  the model has a rotation.
  */
 #include "postgres.h"
 
@@ -96,6 +97,7 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 	AnnCalibrator *calibrator = palloc0(sizeof(AnnCalibrator));
 	int dim = builder->meta.dim;
 	const AnnPq *pq = &builder->model->pq;
+	float *mean = palloc(sizeof(float) * dim);
 
 	calibrator->builder = builder;
 	calibrator->num = num;
@@ -113,6 +115,7 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 	calibrator->decoded = palloc(sizeof(float) * dim);
 	memcpy(calibrator->queries, queries, sizeof(float) * dim * num);
 	memcpy(calibrator->tids, tids, sizeof(AnnTid) * num);
+	ann_model_rotate(builder->model, builder->model->mean, 1, mean);
 	for (int q = 0; q < num; q++)
 	{
 		float *query = calibrator->queries + (Size) q * dim;
@@ -122,7 +125,7 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 			float norm;
 
 			for (int d = 0; d < dim; d++)
-				query[d] += builder->model->mean[d];
+				query[d] += mean[d];
 			norm = sqrtf(ann_kernels->norm_squared(query, dim));
 			for (int d = 0; q % 2 == 1 && norm > 0 && d < dim; d++)
 				query[d] /= norm;

@@ -33,9 +33,10 @@ typedef struct Coder
 {
 	AnnBuilder *builder;
 	int dim;
-	int room;    /* rows of a batch */
-	int num;     /* rows in it */
-	float *rows; /* mean taken off */
+	int room;        /* rows of a batch */
+	int num;         /* rows in it */
+	float *incoming; /* mean taken off; the same memory as rows where nothing is rotated */
+	float *rows;     /* in the model's coordinates */
 	AnnTid *tids;
 	uint32 *leaves;
 	float *distances;
@@ -87,6 +88,8 @@ coder_init(Coder *coder, AnnBuilder *builder)
 	coder->dim = model->dim;
 	coder->room = Max(8, Min(MAX_BATCH, BATCH_BYTES / (model->dim * (int) sizeof(float))));
 	coder->rows = palloc(sizeof(float) * model->dim * coder->room);
+	coder->incoming =
+		model->rotation == NULL ? coder->rows : palloc(sizeof(float) * model->dim * coder->room);
 	coder->tids = palloc(sizeof(AnnTid) * coder->room);
 	coder->leaves = palloc(sizeof(uint32) * coder->room);
 	coder->distances = palloc(sizeof(float) * coder->room);
@@ -141,6 +144,8 @@ flush_batch(Coder *coder)
 	int kept = 0;
 
 	CHECK_FOR_INTERRUPTS();
+	if (coder->incoming != coder->rows)
+		ann_model_rotate(model, coder->incoming, coder->num, coder->rows);
 	ann_centroids_assign(&builder->set, coder->rows, coder->dim, coder->num, coder->leaves,
 						 coder->distances, coder->workspace);
 	for (int i = 0; i < coder->num; i++)
@@ -194,7 +199,7 @@ code_row(void *arg, ItemPointer tid, Datum value, bool isnull)
 	scratch = palloc(sizeof(float) * coder->dim);
 	if (ann_row_prepare(builder->support->metric, coder->dim, builder->model->mean,
 						builder->support->floats(detoasted, scratch),
-						coder->rows + (Size) coder->num * coder->dim))
+						coder->incoming + (Size) coder->num * coder->dim))
 		coder->tids[coder->num++] = ann_tid_from_pointer(tid);
 	else
 		builder->exact_row(builder->row_arg, tid);
@@ -300,6 +305,12 @@ write_model(AnnBuilder *builder, const AnnNodeEntry *entries)
 	ann_section_write(builder->index, ANN_SECTION_CODEBOOK, model->number, model->pq.codebook,
 					  sizeof(float) * ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width),
 					  builder->log_pages, section++);
+	if (model->rotation != NULL)
+	{
+		ann_section_write(builder->index, ANN_SECTION_ROTATION, model->number, model->rotation,
+						  sizeof(float) * model->dim * model->dim, builder->log_pages, section++);
+		meta->flags |= ANN_META_ROTATED;
+	}
 	ann_section_write(builder->index, ANN_SECTION_CALIBRATION, model->number, &model->calibration,
 					  sizeof(AnnCalibrationData), builder->log_pages, section++);
 	places = palloc_extended(sizeof(AnnTid) * model->num_leaves, MCXT_ALLOC_HUGE);

@@ -15,6 +15,7 @@ ann_encode_and_append(Relation index, const AnnTypeSupport *support, const AnnMo
 					  const AnnTidsPlace *exact)
 {
 	int dim = model->dim;
+	float *row = palloc(sizeof(float) * dim);
 	float *x = palloc(sizeof(float) * dim);
 	float *centroid = palloc(sizeof(float) * dim);
 	float *scratch =
@@ -23,8 +24,9 @@ ann_encode_and_append(Relation index, const AnnTypeSupport *support, const AnnMo
 	AnnEntry entry = {.tid = ann_tid_from_pointer(tid), .codes = codes};
 	AnnLeafRef leaf;
 
-	if (!ann_row_prepare(model->metric, dim, model->mean, support->floats(value, scratch), x))
+	if (!ann_row_prepare(model->metric, dim, model->mean, support->floats(value, scratch), row))
 		return false;
+	ann_model_rotate(model, row, 1, x);
 	ann_tree_nearest(index, model, x, &leaf, centroid);
 	if (!ann_pq_encode_row(&model->pq, model->form, x, centroid, codes, &entry.factors, scratch))
 		return false;

@@ -24,6 +24,11 @@ int ann_max_leaves_to_search = -1;
 
 static relopt_kind ann_relopt_kind;
 
+static relopt_enum_elt_def switch_values[] = {
+	{"auto", ANN_SWITCH_AUTO}, {"on", ANN_SWITCH_ON},     {"off", ANN_SWITCH_OFF},
+	{"true", ANN_SWITCH_ON},   {"false", ANN_SWITCH_OFF}, {NULL, 0},
+};
+
 static const struct config_enum_entry iterative_scan_values[] = {
 	{"off", ANN_ITERATIVE_OFF, false},
 	{"relaxed_order", ANN_ITERATIVE_RELAXED, false},
@@ -90,6 +95,9 @@ define_reloptions(void)
 					  "Iterations of k-means (0: automatic)", 0, 0, 1000, build);
 	add_int_reloption(ann_relopt_kind, "seed", "Seed of sampling and training", 0, 0, INT_MAX,
 					  build);
+	add_enum_reloption(ann_relopt_kind, "rotation",
+					   "Rotate the coordinates so that codes serve all dimensions", switch_values,
+					   ANN_SWITCH_AUTO, "Valid values are \"auto\", \"on\" and \"off\".", build);
 }
 
 void
@@ -122,6 +130,9 @@ annivf_options(Datum reloptions, bool validate)
 		 .opttype = RELOPT_TYPE_INT,
 		 .offset = offsetof(AnnOptions, training_iterations)},
 		{.optname = "seed", .opttype = RELOPT_TYPE_INT, .offset = offsetof(AnnOptions, seed)},
+		{.optname = "rotation",
+		 .opttype = RELOPT_TYPE_ENUM,
+		 .offset = offsetof(AnnOptions, rotation)},
 	};
 
 	return build_reloptions(reloptions, validate, ann_relopt_kind, sizeof(AnnOptions), elements,

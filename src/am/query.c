@@ -40,10 +40,13 @@ make_vector(const AnnModel *model, const float *values)
 	int padded = Max(model->dim, model->pq.num_blocks * model->pq.width);
 	double scale = scale_of(model->metric, values, model->dim);
 	float *vector = palloc0(sizeof(float) * padded);
+	float *row = palloc(sizeof(float) * model->dim);
 
 	for (int i = 0; i < model->dim; i++)
-		vector[i] =
+		row[i] =
 			model->form == ANN_CODE_IP ? values[i] : (float) (values[i] * scale) - model->mean[i];
+	ann_model_rotate(model, row, 1, vector);
+	pfree(row);
 	return vector;
 }
 

@@ -65,6 +65,7 @@ static inline void
 ann_model_detach(AnnModel *model)
 {
 	model->mean = NULL;
+	model->rotation = NULL;
 	model->pq.codebook = NULL;
 	model->pq.bias = NULL;
 	model->centroid_pq.codebook = NULL;

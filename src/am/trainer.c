@@ -1,6 +1,6 @@
 /*
  * trainer.c
- *	  From a sample of the rows to the model: mean, centroids, codebook.
+ *	  From a sample of the rows to the model: mean, centroids, rotation, codebook.
  *
  * NOTES
  *	  Sizes are chosen here. Automatic leaves: one per 100 rows, but at least 16 sampled rows to
@@ -207,42 +207,6 @@ train_centroids(AnnBuilder *builder, int dim)
 	if (ann_kmeans_train(&params, sample->rows, sample->num, &builder->set, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
 	pfree(workspace);
-	round_centroids(builder, dim);
-}
-
-/* Turns the first rows of the sample into unit residuals, in place; returns how many. */
-static size_t
-unit_residuals(AnnBuilder *builder, int dim)
-{
-	size_t num = Min(builder->sample.num, CODEBOOK_SAMPLE);
-	int batch = 256;
-	void *workspace =
-		build_alloc(builder, ann_centroids_assign_workspace_size(&builder->set, batch));
-	uint32 leaf[256];
-	float distance[256];
-
-	for (size_t first = 0; first < num; first += batch)
-	{
-		int rows = Min(num - first, (size_t) batch);
-
-		CHECK_FOR_INTERRUPTS();
-		ann_centroids_assign(&builder->set, builder->sample.rows + first * dim, dim, rows, leaf,
-							 distance, workspace);
-		for (int i = 0; i < rows; i++)
-		{
-			float *row = builder->sample.rows + (first + i) * dim;
-			const float *centroid = builder->set.centroids + (Size) leaf[i] * dim;
-			float norm;
-
-			for (int d = 0; d < dim; d++)
-				row[d] -= centroid[d];
-			norm = sqrtf(ann_kernels->norm_squared(row, dim));
-			for (int d = 0; d < dim; d++)
-				row[d] = norm > 0 ? row[d] / norm : 0;
-		}
-	}
-	pfree(workspace);
-	return num;
 }
 
 /* The model with everything but its calibration; codebook trained on unit residuals. */
@@ -266,13 +230,15 @@ train_codes(AnnBuilder *builder, float *mean)
 	model->layout.num_blocks = meta->num_blocks;
 	ann_model_derive(model);
 	model->mean = mean;
+	model->rotation = builder->rotation;
 	model->pq.dim = dim;
 	model->pq.width = meta->width;
 	model->pq.num_blocks = meta->num_blocks;
 	model->pq.codebook =
 		build_alloc(builder, sizeof(float) * ann_pq_codebook_floats(meta->num_blocks, meta->width));
 	model->pq.bias = build_alloc(builder, sizeof(float) * ann_pq_bias_floats(meta->num_blocks));
-	num = unit_residuals(builder, dim);
+	num = Min(builder->sample.num, CODEBOOK_SAMPLE);
+	ann_builder_residuals(builder, num, builder->sample.rows);
 	workspace = build_alloc(builder, ann_pq_train_workspace_size(&model->pq, num));
 	if (ann_pq_train(&model->pq, builder->sample.rows, num, iterations(builder),
 					 builder->options.seed, ann_builder_poll, NULL, workspace) != ANN_OK)
@@ -318,9 +284,11 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 
 	mean = center_sample(builder, meta->dim);
 	num_queries = hold_out_queries(builder, meta->dim, &queries, &tids);
-	train_centroids(builder, meta->dim);
 	meta->width = choose_width(builder);
 	meta->num_blocks = (meta->dim + meta->width - 1) / meta->width;
+	train_centroids(builder, meta->dim);
+	ann_builder_rotate(builder, queries, num_queries);
+	round_centroids(builder, meta->dim);
 	meta->trained_rows = builder->sample.num;
 	train_codes(builder, mean);
 	ann_centroids_train(builder);

@@ -76,11 +76,15 @@ typedef enum AnnSectionKind
 	ANN_SECTION_TREE,              /* chain of node pages; bytes = number of leaves */
 	ANN_SECTION_CALIBRATION,       /* AnnCalibrationData */
 	ANN_SECTION_CENTROID_CODEBOOK, /* as CODEBOOK, for centroids; optional with the next */
-	ANN_SECTION_CENTROID_CODES,    /* chain of pages; bytes = number of coded centroids */
-	ANN_SECTION_ROTATION,          /* the following kinds: reserved, refused when required */
-	ANN_SECTION_FILTER_SUMMARIES,
+	ANN_SECTION_CENTROID_CODES,
+	/* chain of pages; bytes = number of coded centroids */
+	ANN_SECTION_ROTATION,         /* dim * dim floats, row i the axis of the new dimension i */
+	ANN_SECTION_FILTER_SUMMARIES, /* this and the following: reserved, refused when required */
 	ANN_SECTION_REFINE_CODES,
 } AnnSectionKind;
+
+/* The last kind that this version knows. */
+#define ANN_LAST_SECTION ANN_SECTION_ROTATION
 
 typedef struct AnnSectionData
 {
@@ -112,7 +116,11 @@ typedef struct AnnCalibrationData
 
 #define ANN_META_F32_CENTROIDS 0x0001 /* centroids are f32, else bf16 */
 #define ANN_META_TABLE16 0x0002       /* query tables of 16 bits, else 8 */
-#define ANN_META_FLAGS (ANN_META_F32_CENTROIDS | ANN_META_TABLE16)
+#define ANN_META_ROTATED 0x0004       /* there is a rotation */
+#define ANN_META_FLAGS (ANN_META_F32_CENTROIDS | ANN_META_TABLE16 | ANN_META_ROTATED)
+
+/* Dimensions that may be rotated: the matrix is part of the model, which a backend caches. */
+#define ANN_MAX_ROTATED_DIM 1000
 
 /* Options as they were when the index was built (0: automatic). */
 typedef struct AnnBuildOptions
@@ -122,7 +130,7 @@ typedef struct AnnBuildOptions
 	int32 training_sample_size;
 	int32 training_iterations;
 	int32 seed;
-	int32 reserved;
+	int32 rotation; /* AnnSwitch */
 } AnnBuildOptions;
 
 typedef struct AnnMetaData

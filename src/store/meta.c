@@ -81,6 +81,9 @@ validate_trained(const AnnMetaData *meta)
 	for (int i = 0; i < (int) lengthof(needed); i++)
 		if (ann_section_find(meta, needed[i]) == NULL)
 			return "a section of the model is missing";
+	if ((meta->flags & ANN_META_ROTATED) != 0 &&
+		(meta->dim > ANN_MAX_ROTATED_DIM || ann_section_find(meta, ANN_SECTION_ROTATION) == NULL))
+		return "impossible rotation";
 	return validate_centroid_codes(meta);
 }
 
@@ -108,7 +111,7 @@ refuse_unknown_sections(Relation index, const AnnMetaData *meta)
 
 		if (section->kind == 0 || !section->required)
 			continue;
-		if (section->kind > ANN_SECTION_CENTROID_CODES || section->version != 1)
+		if (section->kind > ANN_LAST_SECTION || section->version != 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("index \"%s\" needs section %u, version %u, which this version of "

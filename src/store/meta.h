@@ -35,6 +35,8 @@ typedef struct AnnModel
 	AnnCalibrationData calibration;
 	AnnPq pq;    /* codebook and bias point into the chunk */
 	float *mean; /* dim floats, in the chunk */
+	/* dim * dim floats, in the chunk; NULL: coordinates are as they come. All else is rotated. */
+	float *rotation;
 	/* codes of the centroids themselves; centroid_pq.num_blocks = 0: there are none */
 	AnnPq centroid_pq;
 	AnnBlockLayout centroid_layout;
@@ -72,6 +74,14 @@ extern void ann_meta_write(Relation index, AnnMetaData *meta, bool log);
 
 /* The model of a trained index (meta->model != 0), from the cache or read from its sections. */
 extern const AnnModel *ann_model_get(Relation index, const AnnMetaData *meta);
+
+/*
+ * The model's coordinates of num rows that have their mean taken off, from `from` to `to` (dim floats
+ * a row; they must not overlap). Copies where there is no rotation.
+ */
+extern void ann_model_rotate(const AnnModel *model, const float *from, int num, float *to);
+/* The other way, for one row. */
+extern void ann_model_unrotate(const AnnModel *model, const float *from, float *to);
 
 /* Derived sizes of a model whose dim, f32_centroids and layout's stored fields are set. */
 extern void ann_model_derive(AnnModel *model);

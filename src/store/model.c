@@ -10,6 +10,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "core/rotation.h"
 #include "store/meta.h"
 
 static uint32
@@ -127,13 +128,21 @@ pq_floats(uint32 num_blocks, uint32 width)
 	return ann_pq_codebook_floats(num_blocks, width) + ann_pq_bias_floats(num_blocks);
 }
 
+/* Floats of the rotation. */
+static Size
+rotation_floats(const AnnMetaData *meta)
+{
+	return (meta->flags & ANN_META_ROTATED) != 0 ? (Size) meta->dim * meta->dim : 0;
+}
+
 /* Bytes of an AnnModel with its arrays behind it. */
 static Size
 model_size(const AnnMetaData *meta)
 {
 	return MAXALIGN(sizeof(AnnModel)) +
-		   sizeof(float) * (pq_floats(meta->num_blocks, meta->width) + meta->dim +
-							pq_floats(meta->centroid_blocks, meta->centroid_width));
+		   sizeof(float) *
+			   (pq_floats(meta->num_blocks, meta->width) + meta->dim +
+				pq_floats(meta->centroid_blocks, meta->centroid_width) + rotation_floats(meta));
 }
 
 /* Lays a quantiser's arrays out at floats; returns what is behind them. */
@@ -167,11 +176,30 @@ model_from_meta(AnnModel *model, const AnnMetaData *meta)
 	model->layout.refine_bytes = meta->refine_bytes;
 	model->layout.num_blocks = meta->num_blocks;
 	model->mean = place_pq(&model->pq, meta->dim, meta->num_blocks, meta->width, floats);
-	place_pq(&model->centroid_pq, meta->dim, meta->centroid_blocks, meta->centroid_width,
-			 model->mean + meta->dim);
+	floats = place_pq(&model->centroid_pq, meta->dim, meta->centroid_blocks, meta->centroid_width,
+					  model->mean + meta->dim);
+	model->rotation = rotation_floats(meta) > 0 ? floats : NULL;
 	if (meta->centroid_blocks > 0)
 		model->centroid_blkno = ann_section_find(meta, ANN_SECTION_CENTROID_CODES)->first_blkno;
 	ann_model_derive(model);
+}
+
+void
+ann_model_rotate(const AnnModel *model, const float *from, int num, float *to)
+{
+	if (model->rotation == NULL)
+		memcpy(to, from, sizeof(float) * model->dim * num);
+	else
+		ann_rotation_apply(model->rotation, model->dim, from, num, to);
+}
+
+void
+ann_model_unrotate(const AnnModel *model, const float *from, float *to)
+{
+	if (model->rotation == NULL)
+		memcpy(to, from, sizeof(float) * model->dim);
+	else
+		ann_rotation_revert(model->rotation, model->dim, from, to);
 }
 
 static bool
@@ -197,6 +225,9 @@ read_sections(Relation index, AnnModel *model, const AnnMetaData *meta)
 	ann_section_read(index, ann_section_find(meta, ANN_SECTION_CODEBOOK), model->pq.codebook,
 					 sizeof(float) * ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width));
 	ann_pq_rebias(&model->pq);
+	if (model->rotation != NULL)
+		ann_section_read(index, ann_section_find(meta, ANN_SECTION_ROTATION), model->rotation,
+						 sizeof(float) * rotation_floats(meta));
 	if (model->centroid_pq.num_blocks == 0)
 		return;
 	ann_section_read(index, ann_section_find(meta, ANN_SECTION_CENTROID_CODEBOOK),
