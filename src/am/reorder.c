@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
@@ -24,6 +25,16 @@
 #include "utils/rel.h"
 
 #include "am/scan.h"
+#include "store/recent.h"
+
+/* Lines of a row that are asked for: its header and the first elements; the hardware follows. */
+#define PREFETCH_BYTES 640
+
+static inline BlockNumber
+block_of(AnnTid tid)
+{
+	return (BlockNumber) tid.block_hi << 16 | tid.block_lo;
+}
 
 void
 ann_reorder_begin(AnnReorder *reorder, IndexScanDesc scan, const AnnTypeSupport *support)
@@ -34,6 +45,7 @@ ann_reorder_begin(AnnReorder *reorder, IndexScanDesc scan, const AnnTypeSupport 
 	reorder->batch =
 		AllocSetContextCreate(CurrentMemoryContext, "annivf reordering", ALLOCSET_DEFAULT_SIZES);
 	reorder->fetch = table_index_fetch_begin(scan->heapRelation);
+	reorder->is_heap = scan->heapRelation->rd_tableam == GetHeapamTableAmRoutine();
 	reorder->slot = table_slot_create(scan->heapRelation, NULL);
 	reorder->attno = scan->indexRelation->rd_index->indkey.values[0];
 	reorder->index_info = NULL;
@@ -45,7 +57,6 @@ ann_reorder_begin(AnnReorder *reorder, IndexScanDesc scan, const AnnTypeSupport 
 		GetPerTupleExprContext(reorder->estate)->ecxt_scantuple = reorder->slot;
 	}
 	reorder->num_blocks = 0;
-	reorder->cold = true;
 }
 
 void
@@ -72,7 +83,7 @@ ann_reorder_end(AnnReorder *reorder)
 void
 ann_reorder_check_tid(AnnReorder *reorder, AnnTid tid)
 {
-	BlockNumber blkno = (BlockNumber) tid.block_hi << 16 | tid.block_lo;
+	BlockNumber blkno = block_of(tid);
 
 	if (likely(blkno < reorder->num_blocks))
 		return;
@@ -127,9 +138,57 @@ distance_of(AnnReorder *reorder, Datum value)
 	return distance;
 }
 
+/*
+ * Pins the page of the next row where it was last seen, and hands the pin to the fetch, which then
+ * needs no look-up. (It does not prune such a page either, which those found by look-up still are.)
+ * Other table access methods have fetches of their own shape.
+ */
+static void
+pin_page(AnnReorder *reorder, BlockNumber blkno)
+{
+	IndexFetchHeapData *fetch = (IndexFetchHeapData *) reorder->fetch;
+	Buffer buffer;
+
+	if (!reorder->is_heap ||
+		(BufferIsValid(fetch->xs_cbuf) && BufferGetBlockNumber(fetch->xs_cbuf) == blkno) ||
+		!ann_recent_pin(reorder->scan->heapRelation, blkno, &buffer))
+		return;
+	if (BufferIsValid(fetch->xs_cbuf))
+		ReleaseBuffer(fetch->xs_cbuf);
+	fetch->xs_cbuf = buffer;
+}
+
+/* Remembers where the page of a row was. */
+static void
+note_page(AnnReorder *reorder, BlockNumber blkno)
+{
+	IndexFetchHeapData *fetch = (IndexFetchHeapData *) reorder->fetch;
+
+	if (reorder->is_heap && BufferIsValid(fetch->xs_cbuf) &&
+		BufferGetBlockNumber(fetch->xs_cbuf) == blkno)
+		ann_recent_set(reorder->scan->heapRelation, blkno, fetch->xs_cbuf);
+}
+
+/* Starts loading the lines of the rows that are in memory: line pointers first, rows behind them. */
+static void
+prefetch_lines(AnnReorder *reorder, const AnnRow *rows, int num)
+{
+	Relation heap = reorder->scan->heapRelation;
+
+	if (!reorder->is_heap)
+		return;
+	for (int i = 0; i < num; i++)
+		ann_recent_prefetch(heap, block_of(rows[i].tid),
+							SizeOfPageHeaderData + rows[i].tid.offset * sizeof(ItemIdData),
+							sizeof(ItemIdData));
+	for (int i = 0; i < num; i++)
+		ann_recent_prefetch_item(heap, block_of(rows[i].tid), rows[i].tid.offset, PREFETCH_BYTES);
+}
+
 static void
 read_row(AnnReorder *reorder, AnnRow *row)
 {
+	BlockNumber blkno = block_of(row->tid);
 	ItemPointerData pointer;
 	bool call_again = false;
 	bool isnull;
@@ -138,9 +197,11 @@ read_row(AnnReorder *reorder, AnnRow *row)
 	ann_tid_to_pointer(row->tid, &pointer);
 	reorder->num_fetches++;
 	row->state = ANN_ROW_GONE;
+	pin_page(reorder, blkno);
 	if (!table_index_fetch_tuple(reorder->fetch, &pointer, reorder->scan->xs_snapshot,
 								 reorder->slot, &call_again, NULL))
 		return;
+	note_page(reorder, blkno);
 	value = value_in_slot(reorder, &isnull);
 	row->state = isnull ? ANN_ROW_NULL : ANN_ROW_FOUND;
 	if (!isnull)
@@ -158,6 +219,9 @@ compare_rows(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
+/* Did the last batch of this backend have to read pages? */
+static bool last_batch_read = true;
+
 /*
  * Asks for the pages of sorted rows. Not worth its look-ups while everything is found in memory: it
  * is done at first, and as long as batches have to read.
@@ -167,11 +231,11 @@ prefetch_rows(AnnReorder *reorder, const AnnRow *rows, int num)
 {
 	BlockNumber last = InvalidBlockNumber;
 
-	if (!reorder->cold || effective_io_concurrency == 0)
+	if (!last_batch_read || effective_io_concurrency == 0)
 		return;
 	for (int i = 0; i < num; i++)
 	{
-		BlockNumber blkno = (BlockNumber) rows[i].tid.block_hi << 16 | rows[i].tid.block_lo;
+		BlockNumber blkno = block_of(rows[i].tid);
 
 		if (blkno != last && i > 0)
 			PrefetchBuffer(reorder->scan->heapRelation, MAIN_FORKNUM, blkno);
@@ -192,11 +256,12 @@ ann_reorder_read(AnnReorder *reorder, AnnRow *rows, int num)
 	if (num > 0)
 		ann_reorder_check_tid(reorder, rows[num - 1].tid);
 	prefetch_rows(reorder, rows, num);
+	prefetch_lines(reorder, rows, num);
 	for (int i = 0; i < num; i++)
 		read_row(reorder, &rows[i]);
 	ExecClearTuple(reorder->slot);
 	table_index_fetch_reset(reorder->fetch);
-	reorder->cold = pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read != reads;
+	last_batch_read = pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read != reads;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(reorder->batch);
 }

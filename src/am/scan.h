@@ -355,12 +355,12 @@ typedef struct AnnReorder
 	MemoryContext context; /* of the scan */
 	MemoryContext batch;   /* reset after every batch */
 	struct IndexFetchTableData *fetch;
+	bool is_heap; /* fetch is the heap's */
 	struct TupleTableSlot *slot;
 	AttrNumber attno; /* of the indexed column; 0: an expression */
 	struct IndexInfo *index_info;
 	struct EState *estate;
 	BlockNumber num_blocks; /* of the heap, when last asked */
-	bool cold;              /* the last batch had to read from disk */
 	const float *query;
 	float *scratch;
 	int dim;

@@ -1,6 +1,6 @@
 /*
  * recent.h
- *	  Where pages of indexes were last seen in shared buffers: finding and prefetching them without
+ *	  Where pages of indexes and tables were last seen in shared buffers: finding and prefetching them without
  *	  the buffer mapping table.
  *
  * NOTES
@@ -19,11 +19,14 @@
 #include "utils/relcache.h"
 
 /* Pins a page of the main fork if it still is in the buffer where it was last seen. */
-extern bool ann_recent_pin(Relation index, BlockNumber blkno, Buffer *buffer);
+extern bool ann_recent_pin(Relation relation, BlockNumber blkno, Buffer *buffer);
 /* Remembers the buffer of a page. */
-extern void ann_recent_set(Relation index, BlockNumber blkno, Buffer buffer);
+extern void ann_recent_set(Relation relation, BlockNumber blkno, Buffer buffer);
 /* Starts loading what a reader of a page touches first: the buffer's header, the page's head and
  * tail, and bytes [first, first + num) of the page. Never waits, never fails. */
-extern void ann_recent_prefetch(Relation index, BlockNumber blkno, Size first, Size num);
+extern void ann_recent_prefetch(Relation relation, BlockNumber blkno, Size first, Size num);
+/* The same for an item of a heap page, as far as its line pointer can be believed. */
+extern void
+ann_recent_prefetch_item(Relation heap, BlockNumber blkno, OffsetNumber offset, Size num);
 
 #endif
