@@ -11,6 +11,7 @@
 
 #include "admin/verify.h"
 #include "am/am.h"
+#include "store/centroids.h"
 
 /* ---- the metapage ---- */
 
@@ -72,6 +73,7 @@ derive_model(AnnCheck *check)
 	model->layout.refine_bytes = meta->refine_bytes;
 	model->layout.num_blocks = meta->num_blocks;
 	model->centroid_pq.num_blocks = meta->centroid_blocks;
+	model->num_parents = meta->num_parents;
 	if (meta->centroid_blocks > 0)
 		model->centroid_blkno = ann_section_find(meta, ANN_SECTION_CENTROID_CODES)->first_blkno;
 	fault = layout_fault(meta, model);
@@ -104,7 +106,7 @@ ann_check_meta(AnnCheck *check)
 
 /* Bytes that a section of a kind must have; 0: of any length. */
 static uint64
-section_bytes(const AnnMetaData *meta, const AnnSectionData *section)
+section_bytes(const AnnMetaData *meta, const AnnModel *model, const AnnSectionData *section)
 {
 	switch (section->kind)
 	{
@@ -117,6 +119,8 @@ section_bytes(const AnnMetaData *meta, const AnnSectionData *section)
 				   ann_pq_codebook_floats(meta->centroid_blocks, meta->centroid_width);
 		case ANN_SECTION_CALIBRATION:
 			return sizeof(AnnCalibrationData);
+		case ANN_SECTION_PARENTS:
+			return ann_parents_bytes(model);
 		case ANN_SECTION_ROTATION:
 			return sizeof(float) * meta->dim * meta->dim;
 		default:
@@ -186,7 +190,7 @@ walk_section(AnnCheck *check, const AnnSectionData *section)
 static void
 check_section(AnnCheck *check, const AnnSectionData *section)
 {
-	uint64 expected = section_bytes(&check->meta, section);
+	uint64 expected = section_bytes(&check->meta, &check->model, section);
 
 	if (section->kind > ANN_LAST_SECTION && !section->required)
 	{

@@ -99,8 +99,9 @@ extern const AnnTypeSupport *ann_support_get(Relation index);
 extern IndexBuildResult *annivf_build(Relation heap, Relation index, IndexInfo *index_info);
 extern void annivf_buildempty(Relation index);
 
-/* centroids.c: leaves to choose by code when so many are to be searched */
+/* centroids.c: leaves to choose by code, and parents to look at, when so many are to be searched */
 extern double ann_centroids_beam(double beam, double wanted);
+extern uint32 ann_parents_wanted(const AnnCalibrationData *calibration, double wanted);
 
 /* insert.c */
 extern bool

@@ -8,6 +8,10 @@
  *	  them exactly. How many that must be (the "beam") is measured on the pseudo-queries; where the
  *	  codes cannot tell the leaves apart (clusters so far from one another that the rounded table
  *	  drowns the rest), the index does without.
+ *
+ *	  Of many leaves, only the children of the parents nearest to the query are scored by code. How many
+ *	  parents that must be is measured as well. A row to be inserted looks into ANN_KMEANS_BEAM of them,
+ *	  as it does in the build.
  */
 #include "postgres.h"
 
@@ -28,6 +32,10 @@
 /* Share of the leaves to be searched that must be among those chosen by code. */
 #define BEAM_COVERAGE 0.995
 #define MAX_BEAM 4.0
+/* Below this, scoring all codes costs less than ranking the parents. */
+#define MIN_LEAVES_WITH_PARENTS 2048
+/* Share of the parents above which a query had better look at all leaves. */
+#define MAX_PARENTS_SHARE 0.6
 
 /* Chosen besides beam times the wanted: the order by code is coarse at its very top. */
 #define BEAM_EXTRA 16
@@ -36,6 +44,18 @@ double
 ann_centroids_beam(double beam, double wanted)
 {
 	return ceil(beam * wanted) + BEAM_EXTRA;
+}
+
+/*
+ * More leaves need more parents, but fewer for each: the root of their number where fewer are wanted
+ * than were measured, in proportion where more are, to be sure.
+ */
+uint32
+ann_parents_wanted(const AnnCalibrationData *calibration, double wanted)
+{
+	double ratio = wanted / calibration->leaves_at_10;
+
+	return ceil(calibration->parents * Max(ratio, sqrt(ratio)));
 }
 
 /* Unit centroids (about the mean), as many as the quantiser is trained on, evenly spread. */
@@ -148,6 +168,18 @@ ann_centroids_train(AnnBuilder *builder)
 	MemoryContextSwitchTo(old);
 }
 
+/* Are the parents worth their room in the model? */
+static bool
+keeps_parents(const AnnBuilder *builder)
+{
+	const AnnCentroids *set = &builder->set;
+
+	return set->num_centroids >= MIN_LEAVES_WITH_PARENTS &&
+		   ((Size) set->num_parents + 2) * sizeof(float) * (set->dim + 1) +
+				   sizeof(BlockNumber) * (Size) ann_centroids_num_pages(builder->model) <=
+			   ANN_MAX_PARENTS_BYTES;
+}
+
 /* The lanes' err is rho, which is known only now. */
 static void
 set_rho(AnnBuilder *builder, const float *rho)
@@ -233,6 +265,82 @@ code_ranks(const float *exact, const float *keys, float *scratch, uint32 num, ui
 	return found;
 }
 
+/*
+ * Ranks, from 1, of the parents of the leaves that one query should search (exact: scores of all leaves,
+ * scratch: of as many). Returns their number.
+ */
+static int
+parent_ranks(const AnnCentroids *set, const float *query, const float *exact, float *scratch,
+			 uint32 wanted, float *ranks)
+{
+	float *distances = palloc(sizeof(float) * set->num_parents);
+	float *sorted = palloc(sizeof(float) * set->num_parents);
+	uint32 parent = 0;
+	float worst;
+	int found = 0;
+
+	memcpy(scratch, exact, sizeof(float) * set->num_centroids);
+	qsort(scratch, set->num_centroids, sizeof(float), compare_floats);
+	worst = scratch[wanted - 1];
+	ann_kernels->products(query, set->dim, 1, set->parents, set->dim, set->num_parents, set->dim,
+						  distances, set->num_parents);
+	for (uint32 i = 0; i < set->num_parents; i++)
+		distances[i] = set->parent_bias[i] - 2 * distances[i];
+	memcpy(sorted, distances, sizeof(float) * set->num_parents);
+	qsort(sorted, set->num_parents, sizeof(float), compare_floats);
+	for (uint32 i = 0; i < set->num_centroids && found < (int) wanted; i++)
+	{
+		while (i >= set->first_child[parent + 1])
+			parent++;
+		if (exact[i] <= worst)
+			ranks[found++] = rank_of(sorted, set->num_parents, distances[parent]);
+	}
+	pfree(sorted);
+	pfree(distances);
+	return found;
+}
+
+/*
+ * How many of the nearest parents have 99.5 % of the leaves wanted among their children. Where that is
+ * most of them, a query looks at all leaves; an insert, which wants one leaf, uses them still.
+ */
+static void
+calibrate_parents(AnnBuilder *builder, const float *queries, int num_queries,
+				  AnnCalibrationData *calibration)
+{
+	const AnnCentroids *set = &builder->set;
+	uint32 num = set->num_centroids;
+	uint32 wanted = Min(Max(calibration->leaves_at_10, 10), num);
+	float *exact = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
+	float *scratch = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
+	float *ranks = palloc_extended(sizeof(float) * wanted * Max(num_queries, 1), MCXT_ALLOC_HUGE);
+	int found = 0;
+
+	for (int q = 0; q < num_queries; q++)
+	{
+		const float *query = queries + (Size) q * set->dim;
+
+		CHECK_FOR_INTERRUPTS();
+		ann_kernels->products(query, set->dim, 1, set->centroids, set->dim, num, set->dim, exact,
+							  num);
+		for (uint32 i = 0; i < num; i++)
+			exact[i] = set->centroid_bias[i] - 2 * exact[i];
+		found += parent_ranks(set, query, exact, scratch, wanted, ranks + found);
+	}
+	if (found > 0)
+	{
+		qsort(ranks, found, sizeof(float), compare_floats);
+		calibration->parents = ranks[Min(found - 1, (int) (BEAM_COVERAGE * found))];
+	}
+	ereport(DEBUG1, (errmsg_internal("ann: %u of %u parents have the leaves to be searched",
+									 calibration->parents, set->num_parents)));
+	if (calibration->parents > MAX_PARENTS_SHARE * set->num_parents)
+		calibration->parents = 0;
+	pfree(ranks);
+	pfree(scratch);
+	pfree(exact);
+}
+
 void
 ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queries,
 						const float *rho, AnnCalibrationData *calibration)
@@ -279,6 +387,12 @@ ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queri
 	}
 	if (calibration->beam > MAX_BEAM)
 		drop_codes(builder);
+	else if (keeps_parents(builder))
+	{
+		builder->model->num_parents = set->num_parents;
+		if (!ip)
+			calibrate_parents(builder, queries, num_queries, calibration);
+	}
 	calibration->beam = Max(1.1, Min(calibration->beam, MAX_BEAM));
 }
 

@@ -270,12 +270,32 @@ write_leaves(Coder *coder, AnnNodeEntry *entries)
 	ann_bulk_finish(writer);
 }
 
-/* The codes of the centroids, if they have any: two optional sections. */
+/* The parents of the centroids, if they are kept, and the pages of the codes. */
+static void
+write_parents(AnnBuilder *builder, const BlockNumber *pages, AnnSectionData *section)
+{
+	const AnnModel *model = builder->model;
+	const AnnCentroids *set = &builder->set;
+	Size parents = sizeof(float) * model->num_parents * model->dim;
+	Size children = sizeof(uint32) * ann_parents_children(model->num_parents);
+	char *bytes = palloc(ann_parents_bytes(model));
+
+	memcpy(bytes, set->parents, parents);
+	memcpy(bytes + parents, set->first_child, children);
+	memcpy(bytes + parents + children, pages, sizeof(BlockNumber) * ann_centroids_num_pages(model));
+	ann_section_write(builder->index, ANN_SECTION_PARENTS, model->number, bytes,
+					  ann_parents_bytes(model), builder->log_pages, section);
+	section->required = 0;
+	builder->meta.num_parents = model->num_parents;
+}
+
+/* The codes of the centroids, if they have any: three optional sections. */
 static void
 write_centroid_codes(AnnBuilder *builder, const AnnTid *places, AnnSectionData *section)
 {
 	const AnnModel *model = builder->model;
 	const AnnPq *pq = &model->centroid_pq;
+	BlockNumber *pages;
 
 	builder->meta.centroid_width = pq->width;
 	builder->meta.centroid_blocks = pq->num_blocks;
@@ -285,9 +305,11 @@ write_centroid_codes(AnnBuilder *builder, const AnnTid *places, AnnSectionData *
 	ann_section_write(builder->index, ANN_SECTION_CENTROID_CODEBOOK, model->number, pq->codebook,
 					  sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width),
 					  builder->log_pages, section++);
+	pages = palloc(sizeof(BlockNumber) * ann_centroids_num_pages(model));
 	ann_centroids_write(builder->index, model, builder->centroid_blocks,
 						(model->num_leaves + ANN_BLOCK_LANES - 1) / ANN_BLOCK_LANES,
-						builder->log_pages, section);
+						builder->log_pages, section++, pages);
+	write_parents(builder, pages, section);
 }
 
 /* Sections, and the metapage's account of the model. */

@@ -12,7 +12,8 @@
  *	  ordered by their exact score. The first is as wide as the calibrated beam says, so that the leaves
  *	  wanted first are in it and in their exact order; each further one is twice as wide, as far as
  *	  memory allows. Where a window ends is remembered, so every pass finds the same windows, and so
- *	  the same order.
+ *	  the same order. Where the index keeps the parents of the centroids, the first window looks only
+ *	  at the children of the nearest ones; the next finds what it has left out.
  */
 #include "postgres.h"
 
@@ -46,6 +47,9 @@ ann_leaves_init(AnnLeaves *leaves, Relation index, const AnnModel *model, const 
 	}
 	leaves->max_window = Max(Min(max_bytes / BYTES_PER_LEAF, (Size) model->num_leaves), 2);
 	leaves->first_window = Max(Min(first, leaves->max_window), 2);
+	if (leaves->table != NULL && model->calibration.parents > 0)
+		leaves->first_blocks = ann_parents_near(
+			model, vector, ann_parents_wanted(&model->calibration, wanted), leaves->first_window);
 	leaves->current = UINT32_MAX;
 }
 
@@ -101,11 +105,17 @@ choose_window(AnnLeaves *leaves, uint32 window)
 			MemoryContextAllocHuge(leaves->context, sizeof(AnnRankedLeaf) * (Size) width);
 		leaves->room = width;
 	}
-	leaves->after = window > 0 ? &leaves->ends[window - 1] : NULL;
 	ann_topk_init(&leaves->chosen, leaves->items, width, 2 * (Size) width);
+	leaves->after = window > 0 ? &leaves->ends[window - 1] : NULL;
 	if (leaves->table != NULL)
-		ann_centroids_search(leaves->index, leaves->model, leaves->table, &leaves->bounds,
-							 leaves->after, &leaves->chosen);
+	{
+		AnnCentroidWindow range = {.first = leaves->first_blocks};
+
+		range.first_end = window > 0 ? &leaves->ends[0] : NULL;
+		range.after = window > 1 ? leaves->after : NULL;
+		ann_centroids_search(leaves->index, leaves->model, leaves->table, &leaves->bounds, &range,
+							 &leaves->chosen);
+	}
 	else
 		ann_tree_score(leaves->index, leaves->model, leaves->model->form, leaves->vector,
 					   choose_leaf, leaves);

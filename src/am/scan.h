@@ -21,6 +21,7 @@
 #include "am/am.h"
 #include "core/kernels.h"
 #include "core/topk.h"
+#include "store/centroids.h"
 #include "store/leaf.h"
 #include "store/tids.h"
 #include "store/tree.h"
@@ -60,16 +61,27 @@ ann_tid_order(AnnTid tid)
 	return (uint64) tid.block_hi << 32 | (uint64) tid.block_lo << 16 | tid.offset;
 }
 
-/* Forgets what lies in the relation's cache, and with it vanishes, of a model that was copied. */
+/*
+ * Forgets what lies in the relation's cache, and with it vanishes, of a model that was copied; but for
+ * the list of the pages of the centroids' codes, which is copied.
+ */
 static inline void
 ann_model_detach(AnnModel *model)
 {
+	uint32 pages = ann_centroids_num_pages(model);
+
 	model->mean = NULL;
 	model->rotation = NULL;
 	model->pq.codebook = NULL;
 	model->pq.bias = NULL;
 	model->centroid_pq.codebook = NULL;
 	model->centroid_pq.bias = NULL;
+	model->parents = NULL;
+	model->parent_bias = NULL;
+	model->first_child = NULL;
+	if (pages > 0)
+		model->centroid_pages = memcpy(palloc(sizeof(BlockNumber) * pages), model->centroid_pages,
+									   sizeof(BlockNumber) * pages);
 }
 
 /* ---- queue.c: a priority queue of rows that spills sorted runs to temporary files ---- */
@@ -197,6 +209,7 @@ typedef struct AnnLeaves
 	float spread; /* inner product: t |q| */
 	MemoryContext context;
 	uint8 *table; /* of the vector, for the centroids' codes; NULL where they have none */
+	Bitmapset *first_blocks; /* of coded centroids, for the first window; NULL: all */
 	AnnBoundParams bounds;
 	/* The order comes in windows (see leaves.c). */
 	uint32 first_window; /* width of the first */
@@ -212,7 +225,7 @@ typedef struct AnnLeaves
 	AnnRankedLeaf *ranked;
 	AnnCandidate *items;
 	AnnTopk chosen;
-	const AnnCandidate *after;
+	const AnnCandidate *after; /* without codes */
 } AnnLeaves;
 
 /* vector: dim floats in the model's coordinates; wanted: leaves that will be needed at first. */

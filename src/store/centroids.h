@@ -14,6 +14,7 @@
 
 #include "core/kernels.h"
 #include "core/topk.h"
+#include "nodes/bitmapset.h"
 #include "store/leaf.h"
 #include "store/meta.h"
 
@@ -27,9 +28,13 @@ ann_node_place(BlockNumber blkno, uint16 node_index)
 	return ann_tid_from_pointer(&pointer);
 }
 
-/* Writes num_blocks blocks that stand in memory block_bytes apart, and fills in *section. */
-extern void ann_centroids_write(Relation index, const AnnModel *model, const char *blocks,
-								uint32 num_blocks, bool log_pages, AnnSectionData *section);
+/*
+ * Writes num_blocks blocks that stand in memory block_bytes apart, and fills in *section and the numbers
+ * of the pages.
+ */
+extern void
+ann_centroids_write(Relation index, const AnnModel *model, const char *blocks, uint32 num_blocks,
+					bool log_pages, AnnSectionData *section, BlockNumber *pages);
 
 /*
  * A vector's table for the centroids' codes (num_blocks * 16 bytes, of the centroids' quantiser), and
@@ -53,20 +58,54 @@ ann_centroids_keys(const AnnModel *model, const void *block, const uint8 *table,
 		(const uint16 *) (bytes + layout->offset_err), bounds, threshold, keys);
 }
 
+/* Pages of the centroids' codes. */
+extern uint32 ann_centroids_num_pages(const AnnModel *model);
+
+/* ---- the parents of the centroids: which blocks of their codes are worth a look ---- */
+
+/* Numbers that say which centroids are whose: the first of each parent, and the number of all. */
+static inline uint32
+ann_parents_children(uint32 num_parents)
+{
+	return num_parents > 0 ? num_parents + 1 : 0;
+}
+
 /*
- * Adds the coded centroids to topk, by key and place; after: NULL, or only those that come after this
- * candidate in their order.
+ * The section PARENTS: num_parents * dim floats, the parents in the model's coordinates; as many u32 as
+ * the function above says; one u32 for each page of centroid codes, its block number. Its bytes:
+ */
+extern Size ann_parents_bytes(const AnnModel *model);
+/* Reads it into the model's arrays, checked, and computes the norms. */
+extern void ann_parents_read(Relation index, const AnnSectionData *section, AnnModel *model);
+/*
+ * The blocks of coded centroids with the children of the num_parents parents nearest to a vector, or
+ * of as many more as have min_centroids children; NULL: all blocks. In the current memory context.
+ */
+extern Bitmapset *ann_parents_near(const AnnModel *model, const float *vector, uint32 num_parents,
+								   uint32 min_centroids);
+
+/*
+ * Which coded centroids a search takes. The first window takes those of the blocks `first`; a later one
+ * those of all blocks that come after the candidate `after` in the order of key and place and have not
+ * been in the first, whose last was first_end.
+ */
+typedef struct AnnCentroidWindow
+{
+	const Bitmapset *first;        /* NULL: all blocks */
+	const AnnCandidate *first_end; /* NULL: this is the first window */
+	const AnnCandidate *after;     /* NULL: this is the first or second window */
+} AnnCentroidWindow;
+
+/*
+ * Adds coded centroids to topk, by key and place. Share locks, a page at a time; checks for interrupts
+ * between pages.
  */
 extern void
 ann_centroids_search(Relation index, const AnnModel *model, const uint8 *table,
-					 const AnnBoundParams *bounds, const AnnCandidate *after, AnnTopk *topk);
+					 const AnnBoundParams *bounds, const AnnCentroidWindow *window, AnnTopk *topk);
 
 /* The places of the best num (at most 64) by squared distance, ascending; returns their number. */
 extern int ann_centroids_best(Relation index, const AnnModel *model, const float *vector,
 							  AnnTid *places, int num);
-
-/* Visits every block, under the page's share lock; checks for interrupts between pages. */
-extern void
-ann_centroids_visit(Relation index, const AnnModel *model, AnnBlockVisitor visit, void *arg);
 
 #endif

@@ -75,16 +75,17 @@ typedef enum AnnSectionKind
 	ANN_SECTION_CODEBOOK,          /* num_blocks * width * 16 floats, 16 codewords innermost */
 	ANN_SECTION_TREE,              /* chain of node pages; bytes = number of leaves */
 	ANN_SECTION_CALIBRATION,       /* AnnCalibrationData */
-	ANN_SECTION_CENTROID_CODEBOOK, /* as CODEBOOK, for centroids; optional with the next */
+	ANN_SECTION_CENTROID_CODEBOOK, /* as CODEBOOK, for centroids; optional with CODES and PARENTS */
 	ANN_SECTION_CENTROID_CODES,
 	/* chain of pages; bytes = number of coded centroids */
-	ANN_SECTION_ROTATION,         /* dim * dim floats, row i the axis of the new dimension i */
+	ANN_SECTION_ROTATION, /* dim * dim floats, row i the axis of the new dimension i */
+	ANN_SECTION_PARENTS, /* of the coded centroids, and the pages of their codes: see store/centroids.h */
 	ANN_SECTION_FILTER_SUMMARIES, /* this and the following: reserved, refused when required */
 	ANN_SECTION_REFINE_CODES,
 } AnnSectionKind;
 
 /* The last kind that this version knows. */
-#define ANN_LAST_SECTION ANN_SECTION_ROTATION
+#define ANN_LAST_SECTION ANN_SECTION_PARENTS
 
 typedef struct AnnSectionData
 {
@@ -110,7 +111,12 @@ typedef struct AnnCalibrationData
 	float leaf_bias;     /* t of the inner product's leaf ranking, 0..1 */
 	uint32 queries;      /* pseudo-queries it was measured on; 0: defaults */
 	float beam; /* leaves chosen by their centroids' codes for each that is wanted, 1..16 */
+	/* parents whose leaves are looked at for leaves_at_10; 0: all are, and there may be none */
+	uint32 parents;
 } AnnCalibrationData;
+
+/* Bytes that the parents may take: they are part of the model, which a backend caches. */
+#define ANN_MAX_PARENTS_BYTES (2 * 1024 * 1024)
 
 /* ---- the metapage ---- */
 
@@ -157,8 +163,8 @@ typedef struct AnnMetaData
 	uint32 trained_rows;   /* rows of the sample */
 	uint32 centroid_width; /* of the centroids' codes: dimensions per block; 0: not coded */
 	uint32 centroid_blocks;
-	uint32 reserved;
-	float8 built_rows; /* rows coded when the model was made */
+	uint32 num_parents; /* 0: none are kept */
+	float8 built_rows;  /* rows coded when the model was made */
 	AnnSectionData sections[ANN_MAX_SECTIONS];
 } AnnMetaData;
 

@@ -40,19 +40,35 @@ ann_meta_seal(AnnMetaData *meta)
 	meta->checksum = meta_checksum(meta);
 }
 
+/* What it must say of the parents of the coded centroids. */
+static const char *
+validate_parents(const AnnMetaData *meta)
+{
+	const AnnSectionData *section = ann_section_find(meta, ANN_SECTION_PARENTS);
+
+	if (section == NULL)
+		return "a section of the centroids' codes is missing";
+	if (meta->num_parents > meta->num_leaves || section->bytes > ANN_MAX_PARENTS_BYTES ||
+		section->bytes < (uint64) meta->num_parents * meta->dim * sizeof(float))
+		return "impossible number of parents";
+	return NULL;
+}
+
 /* What it must say of the centroids' codes, if there are any. */
 static const char *
 validate_centroid_codes(const AnnMetaData *meta)
 {
 	if (meta->centroid_width == 0)
-		return meta->centroid_blocks == 0 ? NULL : "impossible size of the centroids' codes";
+		return meta->centroid_blocks == 0 && meta->num_parents == 0
+				   ? NULL
+				   : "impossible size of the centroids' codes";
 	if (meta->centroid_width > ANN_MAX_DIM ||
 		meta->centroid_blocks != (meta->dim + meta->centroid_width - 1) / meta->centroid_width)
 		return "impossible size of the centroids' codes";
 	if (ann_section_find(meta, ANN_SECTION_CENTROID_CODEBOOK) == NULL ||
 		ann_section_find(meta, ANN_SECTION_CENTROID_CODES) == NULL)
 		return "a section of the centroids' codes is missing";
-	return NULL;
+	return validate_parents(meta);
 }
 
 /* What a trained index's metapage must say; NULL when fine. */

@@ -42,6 +42,12 @@ typedef struct AnnModel
 	AnnBlockLayout centroid_layout;
 	int centroid_slots;         /* blocks of them on a page */
 	BlockNumber centroid_blkno; /* first page */
+	/* parents of the coded centroids, in the chunk; num_parents = 0: none are kept */
+	uint32 num_parents;
+	float *parents;              /* num_parents * dim floats */
+	uint32 *first_child;         /* num_parents + 1 centroids */
+	BlockNumber *centroid_pages; /* all pages of the centroids' codes */
+	float *parent_bias;          /* num_parents squared norms */
 } AnnModel;
 
 /*

@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "core/rotation.h"
+#include "store/centroids.h"
 #include "store/meta.h"
 
 static uint32
@@ -135,6 +136,15 @@ rotation_floats(const AnnMetaData *meta)
 	return (meta->flags & ANN_META_ROTATED) != 0 ? (Size) meta->dim * meta->dim : 0;
 }
 
+/* Bytes of the parents' section, and of their norms. */
+static Size
+parents_size(const AnnMetaData *meta)
+{
+	return meta->centroid_blocks == 0 ? 0
+									  : ann_section_find(meta, ANN_SECTION_PARENTS)->bytes +
+											sizeof(float) * meta->num_parents;
+}
+
 /* Bytes of an AnnModel with its arrays behind it. */
 static Size
 model_size(const AnnMetaData *meta)
@@ -142,7 +152,8 @@ model_size(const AnnMetaData *meta)
 	return MAXALIGN(sizeof(AnnModel)) +
 		   sizeof(float) *
 			   (pq_floats(meta->num_blocks, meta->width) + meta->dim +
-				pq_floats(meta->centroid_blocks, meta->centroid_width) + rotation_floats(meta));
+				pq_floats(meta->centroid_blocks, meta->centroid_width) + rotation_floats(meta)) +
+		   parents_size(meta);
 }
 
 /* Lays a quantiser's arrays out at floats; returns what is behind them. */
@@ -179,9 +190,14 @@ model_from_meta(AnnModel *model, const AnnMetaData *meta)
 	floats = place_pq(&model->centroid_pq, meta->dim, meta->centroid_blocks, meta->centroid_width,
 					  model->mean + meta->dim);
 	model->rotation = rotation_floats(meta) > 0 ? floats : NULL;
+	model->num_parents = meta->num_parents;
+	model->parents = floats + rotation_floats(meta);
+	model->first_child = (uint32 *) (model->parents + (Size) meta->num_parents * meta->dim);
+	model->centroid_pages = model->first_child + ann_parents_children(meta->num_parents);
 	if (meta->centroid_blocks > 0)
 		model->centroid_blkno = ann_section_find(meta, ANN_SECTION_CENTROID_CODES)->first_blkno;
 	ann_model_derive(model);
+	model->parent_bias = (float *) (model->centroid_pages + ann_centroids_num_pages(model));
 }
 
 void
@@ -235,6 +251,7 @@ read_sections(Relation index, AnnModel *model, const AnnMetaData *meta)
 					 sizeof(float) * ann_pq_codebook_floats(model->centroid_pq.num_blocks,
 															model->centroid_pq.width));
 	ann_pq_rebias(&model->centroid_pq);
+	ann_parents_read(index, ann_section_find(meta, ANN_SECTION_PARENTS), model);
 }
 
 /*

@@ -72,8 +72,8 @@ CREATE INDEX long_v ON long USING annivf (v)
 	WITH (num_leaves = 2, training_iterations = 1, dimensions_per_block = 4);
 
 CREATE TABLE many (id int, v vector(3));
-INSERT INTO many SELECT row_number() OVER (), x FROM clustered(1500, 3, 0.4, 600, 0.1) x;
-CREATE INDEX many_v ON many USING annivf (v) WITH (num_leaves = 600, training_iterations = 1);
+INSERT INTO many SELECT row_number() OVER (), x FROM clustered(2500, 3, 0.4, 800, 0.1) x;
+CREATE INDEX many_v ON many USING annivf (v) WITH (num_leaves = 2200, training_iterations = 1);
 
 CREATE TABLE untrained (id int, v vector(3));
 INSERT INTO untrained SELECT i, CASE WHEN i % 3 > 0 THEN anything(3) END FROM generate_series(1, 3000) i;
