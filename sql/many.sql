@@ -54,6 +54,19 @@ SELECT index_faults('many', '<->', 100);
 SELECT every_row_once();
 DROP INDEX many_v;
 
+-- the same with two leaves a row
+CREATE INDEX many_v ON many USING annivf (v) WITH (num_leaves = 2100, training_iterations = 2, soar_lambda = 1.5);
+SELECT every_row_once();
+SET ann.num_leaves_to_search = 1;
+SELECT every_row_once();
+RESET ann.num_leaves_to_search;
+INSERT INTO many (v) SELECT x FROM clustered(500, 5, 0.1, 500, 0.4) x;
+DELETE FROM many WHERE id % 11 = 0;
+VACUUM many;
+SELECT index_faults('many', '<->', 100);
+SELECT every_row_once();
+DROP INDEX many_v;
+
 -- the other metrics
 CREATE INDEX many_v ON many USING annivf (v vector_ip_ops) WITH (num_leaves = 2100, training_iterations = 2);
 SELECT index_faults('many', '<#>', 50);

@@ -25,6 +25,11 @@ CREATE INDEX ON options USING annivf (v) WITH (training_sample_size = -1);
 CREATE INDEX ON options USING annivf (v) WITH (training_iterations = 1001);
 CREATE INDEX ON options USING annivf (v) WITH (training_iterations = -1);
 CREATE INDEX ON options USING annivf (v) WITH (seed = -1);
+CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = -2);
+CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = 10.5);
+CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = -0.5);
+CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = nan);
+CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = much);
 CREATE INDEX ON options USING annivf (v) WITH (fillfactor = 70);
 CREATE INDEX ON options USING annivf (v) WITH (lists = 100);
 
@@ -48,7 +53,8 @@ SELECT o, tried(o) FROM unnest(ARRAY['',
 	'WITH (dimensions_per_block = 1)', 'WITH (dimensions_per_block = 4)', 'WITH (dimensions_per_block = 128)',
 	'WITH (training_sample_size = 1)', 'WITH (training_sample_size = 2147483647)',
 	'WITH (training_iterations = 1)', 'WITH (training_iterations = 1000)',
-	'WITH (seed = 2147483647)']) o;
+	'WITH (seed = 2147483647)', 'WITH (soar_lambda = -1)', 'WITH (soar_lambda = 0)', 'WITH (soar_lambda = 0.001)',
+	'WITH (soar_lambda = 10)']) o;
 
 -- more leaves than the sample has rows
 CREATE INDEX options_v ON options USING annivf (v) WITH (num_leaves = 2001);
@@ -59,7 +65,7 @@ DROP INDEX options_v;
 -- options are kept as they were given
 CREATE INDEX options_v ON options USING annivf (v)
 	WITH (num_leaves = 40, num_leaves_to_search = 7, num_reordering_candidates = 33, dimensions_per_block = 2,
-		training_sample_size = 1500, training_iterations = 5, seed = 3);
+		training_sample_size = 1500, training_iterations = 5, seed = 3, soar_lambda = 0.5);
 SELECT pg_get_indexdef('options_v'::regclass);
 
 -- leaves that a search of the nearest rows looks at

@@ -32,7 +32,8 @@
 
 typedef struct RowCounts
 {
-	int64 coded; /* primary entries */
+	int64 entries; /* in leaves: primary and secondary ones */
+	int64 coded;   /* primary ones */
 	int64 exact;
 	int64 nulls;
 } RowCounts;
@@ -60,8 +61,10 @@ count_leaf_page(const AnnModel *model, Page page, RowCounts *counts)
 	{
 		const AnnBlockHeader *block = ann_admin_block(model, page, slot);
 
-		if (block->leaf != ANN_NO_LEAF)
-			counts->coded += count_primaries(model, block);
+		if (block->leaf == ANN_NO_LEAF)
+			continue;
+		counts->entries += pg_popcount32(block->live);
+		counts->coded += count_primaries(model, block);
 	}
 }
 
@@ -130,6 +133,8 @@ enum
 	INFO_EXACT_ROWS,
 	INFO_NULL_ROWS,
 	INFO_ROTATED,
+	INFO_SOAR_LAMBDA,
+	INFO_NUM_ENTRIES,
 	INFO_COLUMNS
 };
 
@@ -207,6 +212,7 @@ info_of_model(Relation index, const AnnModel *model, Datum *values, bool *nulls)
 	put(values, nulls, INFO_LEAVES_GROWTH, Float4GetDatum(model->calibration.leaves_growth));
 	put(values, nulls, INFO_TABLE_BITS, Int32GetDatum(model->table_bits));
 	put(values, nulls, INFO_ROTATED, BoolGetDatum(model->rotation != NULL));
+	put(values, nulls, INFO_SOAR_LAMBDA, Float4GetDatum(model->soar_lambda));
 }
 
 /*
@@ -245,6 +251,7 @@ ann_index_info(PG_FUNCTION_ARGS)
 	put(values, nulls, INFO_NUM_TUPLES, Int64GetDatum(counts.coded + counts.exact + counts.nulls));
 	put(values, nulls, INFO_EXACT_ROWS, Int64GetDatum(counts.exact));
 	put(values, nulls, INFO_NULL_ROWS, Int64GetDatum(counts.nulls));
+	put(values, nulls, INFO_NUM_ENTRIES, Int64GetDatum(counts.entries));
 	ann_admin_close(index, heap, AccessShareLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -68,6 +68,10 @@ check_lanes(AnnCheck *check, BlockNumber blkno, int slot, const AnnBlockHeader *
 		if (flags & ANN_TID_MOVED)
 			ann_check_fault(check, blkno, "I-6", "slot %d, lane %d: the flag of the exact leaf",
 							slot, lane);
+		if ((flags & ANN_TID_SECONDARY) != 0 && model->soar_lambda == 0)
+			ann_check_fault(check, blkno, "I-6",
+							"slot %d, lane %d: a secondary entry, but rows have one leaf", slot,
+							lane);
 		if (is_possible(tid))
 			ann_check_row(check, tid,
 						  flags & ANN_TID_SECONDARY ? ANN_ROW_SECONDARY : ANN_ROW_PRIMARY, blkno);

@@ -66,6 +66,7 @@ derive_model(AnnCheck *check)
 	model->metric = meta->metric;
 	model->f32_centroids = (meta->flags & ANN_META_F32_CENTROIDS) != 0;
 	model->num_leaves = meta->num_leaves;
+	model->soar_lambda = meta->soar_lambda;
 	model->tree_blkno = ann_section_find(meta, ANN_SECTION_TREE)->first_blkno;
 	model->layout.tid_bytes = meta->tid_bytes;
 	model->layout.factor_bytes = meta->factor_bytes;

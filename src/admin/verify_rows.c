@@ -146,6 +146,10 @@ check_visible_row(AnnCheck *check, const Row *row)
 	else if (row->count[ANN_ROW_HEAP_NULL] > 0 && with_null == 0)
 		row_problem(check, row, row_block(row, ANN_ROW_PRIMARY, ANN_ROW_EXACT), "I-7",
 					"is NULL and does not stand in the NULL leaf");
+	/* without a primary one, a secondary entry is what a vacuum left of a row that nobody sees */
+	else if (row->count[ANN_ROW_SECONDARY] > 0 && row->count[ANN_ROW_PRIMARY] == 0)
+		row_problem(check, row, row->blkno[ANN_ROW_SECONDARY], "I-7",
+					"has a secondary entry and no primary one");
 }
 
 /* All that was noted of one row. */

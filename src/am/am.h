@@ -64,7 +64,7 @@ typedef enum AnnSwitch
 	ANN_SWITCH_OFF,
 } AnnSwitch;
 
-/* Reloptions; 0 (-1 for the reordering count) is automatic. */
+/* Reloptions; 0 (-1 for the reordering count and soar_lambda) is automatic. */
 typedef struct AnnOptions
 {
 	int32 vl_len_;
@@ -75,7 +75,8 @@ typedef struct AnnOptions
 	int training_sample_size;
 	int training_iterations;
 	int seed;
-	int rotation; /* AnnSwitch */
+	int rotation;       /* AnnSwitch */
+	double soar_lambda; /* -1: automatic, 0: off */
 } AnnOptions;
 
 /* An untrained index is trained by VACUUM when it holds more rows than this. */

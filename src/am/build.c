@@ -187,6 +187,7 @@ initial_meta(AnnBuilder *builder)
 		.training_iterations = builder->options.training_iterations,
 		.seed = builder->options.seed,
 		.rotation = builder->options.rotation,
+		.soar_lambda = builder->options.soar_lambda,
 	};
 	int typmod = TupleDescAttr(RelationGetDescr(builder->index), 0)->atttypmod;
 

@@ -9,6 +9,7 @@
 #include "am/am.h"
 #include "am/support.h"
 #include "core/kmeans.h"
+#include "core/soar.h"
 #include "store/leaf.h"
 #include "store/tree.h"
 #include "utils/tuplesort.h"
@@ -106,8 +107,18 @@ extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
  * meta.width dimensions a block, and rotates the sample, the centroids and the pseudo-queries.
  */
 extern void ann_builder_rotate(AnnBuilder *builder, float *queries, int num_queries);
-/* Unit residuals of the sample's first num rows: num * dim floats out, the sample itself will do. */
+/*
+ * Unit residuals of the first num rows of the sample, num * dim floats out: the sample itself will do.
+ * Where rows have a second leaf, half of them are those against its centroid.
+ */
 extern void ann_builder_residuals(AnnBuilder *builder, size_t num, float *out);
+
+/*
+ * soar.c: sets soar_lambda in the metapage: as the options say, or (automatic) as the
+ * sample does, with the pseudo-queries. Needs the centroids and the sample.
+ */
+extern void ann_soar_train(AnnBuilder *builder, const float *mean, const float *queries,
+						   const AnnTid *tids, int num_queries);
 
 /*
  * centroids.c: codes of the centroids. Trained after the model; calibrated (or dropped) with the
@@ -124,10 +135,19 @@ extern void ann_coder_run(AnnBuilder *builder);
 /* calibrate.c */
 extern struct AnnCalibrator *
 ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *tids, int num);
-/* Shows it a batch of coded rows: x (mean taken off), their leaves, codes (num_blocks each). */
-extern void
-ann_calibrator_add(struct AnnCalibrator *calibrator, const float *rows, int num, const AnnTid *tids,
-				   const uint32 *leaves, const uint8 *codes, const AnnFactors *factors);
+
+/* Entries of a batch of rows, one for each. */
+typedef struct AnnCoded
+{
+	uint32 *leaves; /* ANN_NO_LEAF: the row has no such entry */
+	uint8 *codes;   /* num_blocks bytes each */
+	AnnFactors *factors;
+} AnnCoded;
+
+/* Shows it a batch of coded rows: x (mean taken off), their entries; second: NULL, or their second
+ * entries. */
+extern void ann_calibrator_add(struct AnnCalibrator *calibrator, const float *rows, int num,
+							   const AnnTid *tids, const AnnCoded *first, const AnnCoded *second);
 /* rho: rms residual of each leaf. Fills in the calibration; *table16 where 8 bits are too few. */
 extern void ann_calibrator_finish(struct AnnCalibrator *calibrator, const float *rho,
 								  AnnCalibrationData *calibration, bool *table16);

@@ -41,8 +41,9 @@ typedef struct AnnCalibrator AnnCalibrator;
 
 typedef struct Neighbour
 {
-	float distance; /* squared L2, or negative inner product */
-	uint32 leaf;
+	float distance;    /* squared L2, or negative inner product */
+	uint32 leaf;       /* of its entry that a search meets first, which the rest is about */
+	uint32 other;      /* leaf of its other entry, or the same */
 	float deviation;   /* (estimate - distance) / sigma */
 	float variance;    /* sigma^2 of the code alone */
 	float table_error; /* error of the estimate through an 8-bit table */
@@ -208,13 +209,32 @@ estimate(AnnCalibrator *calibrator, int q, Neighbour *neighbour, const float *ro
 		neighbour->variance > 0 ? (est - neighbour->distance) / sqrtf(neighbour->variance) : 0;
 }
 
-/* One row that may be a neighbour of query q: its exact distance decides. */
+/*
+ * Is the leaf of number a searched before that of b? For the inner product as far as the centroids
+ * tell, as the spread has no weight yet.
+ */
+static bool
+is_before(const AnnCalibrator *calibrator, const float *query, uint32 a, uint32 b)
+{
+	const float *centroids = calibrator->builder->set.centroids;
+	const float *x = centroids + (Size) a * calibrator->dim;
+	const float *y = centroids + (Size) b * calibrator->dim;
+
+	if (calibrator->ip)
+		return ann_kernels->inner_product(query, x, calibrator->dim) >
+			   ann_kernels->inner_product(query, y, calibrator->dim);
+	return ann_kernels->l2_squared(query, x, calibrator->dim) <
+		   ann_kernels->l2_squared(query, y, calibrator->dim);
+}
+
+/* Row i of a batch, which may be a neighbour of query q: its exact distance decides. */
 static void
-consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, uint32 leaf,
-		 const uint8 *codes, const AnnFactors *factors)
+consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, int i,
+		 const AnnCoded *first, const AnnCoded *second)
 {
 	const float *query = calibrator->queries + (Size) q * calibrator->dim;
-	Neighbour neighbour = {.leaf = leaf};
+	Size num_blocks = calibrator->builder->model->pq.num_blocks;
+	Neighbour neighbour = {.leaf = first->leaves[i], .other = first->leaves[i]};
 
 	if (memcmp(&tid, &calibrator->tids[q], sizeof(tid)) == 0)
 		return;
@@ -223,16 +243,25 @@ consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, uint32 
 	if (!(neighbour.distance < calibrator->bound[q]) ||
 		(!calibrator->ip && neighbour.distance == 0))
 		return;
-	estimate(calibrator, q, &neighbour, row, codes, factors);
+	if (second != NULL && second->leaves[i] != ANN_NO_LEAF)
+	{
+		neighbour.other = second->leaves[i];
+		if (is_before(calibrator, query, neighbour.other, neighbour.leaf))
+		{
+			neighbour.leaf = second->leaves[i];
+			neighbour.other = first->leaves[i];
+			first = second;
+		}
+	}
+	estimate(calibrator, q, &neighbour, row, first->codes + i * num_blocks, &first->factors[i]);
 	keep_neighbour(calibrator, q, &neighbour);
 }
 
 void
 ann_calibrator_add(AnnCalibrator *calibrator, const float *rows, int num, const AnnTid *tids,
-				   const uint32 *leaves, const uint8 *codes, const AnnFactors *factors)
+				   const AnnCoded *first, const AnnCoded *second)
 {
 	int dim = calibrator->dim;
-	int num_blocks = calibrator->builder->model->pq.num_blocks;
 
 	if (calibrator->num == 0 || num == 0)
 		return;
@@ -261,8 +290,7 @@ ann_calibrator_add(AnnCalibrator *calibrator, const float *rows, int num, const 
 			if (offset + calibrator->row_norms[i] + factor * products[i] -
 					64 * FLT_EPSILON * (offset + calibrator->row_norms[i]) <=
 				calibrator->bound[q])
-				consider(calibrator, q, rows + (Size) i * dim, tids[i], leaves[i],
-						 codes + (Size) i * num_blocks, &factors[i]);
+				consider(calibrator, q, rows + (Size) i * dim, tids[i], i, first, second);
 	}
 }
 
@@ -297,7 +325,7 @@ quantile(float *values, int num, double share)
 }
 
 /*
- * positions[q * NEIGHBOURS + r] = leaves that a search for query q opens before the one that holds
+ * positions[q * NEIGHBOURS + r] = leaves that a search for query q opens before the first that holds
  * its neighbour of rank r, with that one; 0 where there is no such neighbour.
  */
 static void
@@ -322,6 +350,7 @@ leaf_positions(AnnCalibrator *calibrator, const float *rho, float bias, float *p
 		qsort(sorted, set->num_centroids, sizeof(float), compare_floats);
 		for (int r = 0; r < NEIGHBOURS; r++)
 		{
+			const Neighbour *neighbour = &calibrator->neighbours[(Size) q * NEIGHBOURS + r];
 			float score;
 			uint32 low = 0;
 			uint32 high = set->num_centroids;
@@ -329,7 +358,7 @@ leaf_positions(AnnCalibrator *calibrator, const float *rho, float bias, float *p
 			positions[q * NEIGHBOURS + r] = 0;
 			if (r >= calibrator->counts[q])
 				continue;
-			score = scores[calibrator->neighbours[(Size) q * NEIGHBOURS + r].leaf];
+			score = Min(scores[neighbour->leaf], scores[neighbour->other]);
 			while (low < high)
 			{
 				uint32 middle = low + (high - low) / 2;

@@ -6,7 +6,8 @@
  *	  One pass over the rows: batches are assigned to leaves by blocked products, encoded, shown to
  *	  the calibrator and put, as leaf, row identifier and code, into a tuplesort: codes are sorted,
  *	  never vectors. The sorted stream is written as contiguous leaves, then the tree, then the
- *	  sections.
+ *	  sections. A row that has a second leaf (core/soar.h) is put twice; the flag in its identifier
+ *	  tells the entries apart.
  */
 #include "postgres.h"
 
@@ -38,11 +39,12 @@ typedef struct Coder
 	float *incoming; /* mean taken off; the same memory as rows where nothing is rotated */
 	float *rows;     /* in the model's coordinates */
 	AnnTid *tids;
-	uint32 *leaves;
+	AnnCoded first;
+	AnnCoded second;   /* where rows have a second leaf */
+	AnnNearLeaf *near; /* of each row: the leaves that it is chosen among */
 	float *distances;
-	uint8 *codes; /* num_blocks bytes a row */
-	AnnFactors *factors;
 	float *scratch;
+	float *residual;
 	void *workspace;
 	Tuplesortstate *sort;
 	TupleTableSlot *in;   /* rows on their way into the sort */
@@ -50,6 +52,7 @@ typedef struct Coder
 	bytea *payload;       /* factors, then the code packed two nibbles a byte */
 	double *energy;       /* per leaf: sum of squared residuals */
 	uint32 *counts;       /* per leaf: rows */
+	double num_entries;   /* in the sort */
 } Coder;
 
 static Size
@@ -77,6 +80,14 @@ begin_sort(Coder *coder, int kilobytes)
 }
 
 static void
+coded_init(AnnCoded *coded, const AnnModel *model, int room)
+{
+	coded->leaves = palloc(sizeof(uint32) * room);
+	coded->codes = palloc((Size) model->layout.num_blocks * room);
+	coded->factors = palloc(sizeof(AnnFactors) * room);
+}
+
+static void
 coder_init(Coder *coder, AnnBuilder *builder)
 {
 	const AnnModel *model = builder->model;
@@ -91,10 +102,14 @@ coder_init(Coder *coder, AnnBuilder *builder)
 	coder->incoming =
 		model->rotation == NULL ? coder->rows : palloc(sizeof(float) * model->dim * coder->room);
 	coder->tids = palloc(sizeof(AnnTid) * coder->room);
-	coder->leaves = palloc(sizeof(uint32) * coder->room);
+	coded_init(&coder->first, model, coder->room);
+	if (model->soar_lambda > 0)
+	{
+		coded_init(&coder->second, model, coder->room);
+		coder->near = palloc(sizeof(AnnNearLeaf) * ANN_NEAR_LEAVES * coder->room);
+	}
 	coder->distances = palloc(sizeof(float) * coder->room);
-	coder->codes = palloc((Size) model->layout.num_blocks * coder->room);
-	coder->factors = palloc(sizeof(AnnFactors) * coder->room);
+	coder->residual = palloc(sizeof(float) * model->dim);
 	coder->scratch = palloc(sizeof(float) * ann_pq_encode_scratch_floats(&model->pq));
 	coder->workspace = palloc_extended(
 		ann_centroids_assign_workspace_size(&builder->set, coder->room), MCXT_ALLOC_HUGE);
@@ -106,32 +121,84 @@ coder_init(Coder *coder, AnnBuilder *builder)
 		coder, Max(1024, (int) ((builder->memory - Min(used, builder->memory / 2)) / 1024)));
 }
 
-/* Puts row i of the batch, coded, into the sort. */
+/* Puts an entry of row i of the batch into the sort; flags: of its row identifier. */
 static void
-put_row(Coder *coder, int i)
+put_entry(Coder *coder, int i, const AnnCoded *coded, uint16 flags)
 {
 	const AnnModel *model = coder->builder->model;
 	int num_blocks = model->layout.num_blocks;
-	const uint8 *codes = coder->codes + (Size) i * num_blocks;
+	const uint8 *codes = coded->codes + (Size) i * num_blocks;
+	AnnTid flagged = coder->tids[i];
 	char *out = VARDATA(coder->payload);
 	TupleTableSlot *slot = coder->in;
 	ItemPointerData tid;
 
-	memcpy(out, &coder->factors[i], sizeof(AnnFactors));
+	flagged.offset |= flags;
+	memcpy(out, &coded->factors[i], sizeof(AnnFactors));
 	out += sizeof(AnnFactors);
 	for (int m = 0; m + 1 < num_blocks; m += 2)
 		out[m / 2] = codes[m] | codes[m + 1] << 4;
 	if (num_blocks % 2 == 1)
 		out[num_blocks / 2] = codes[num_blocks - 1];
-	ann_tid_to_pointer(coder->tids[i], &tid);
+	ann_tid_to_pointer(flagged, &tid);
 
 	ExecClearTuple(slot);
-	slot->tts_values[0] = Int32GetDatum((int32) coder->leaves[i]);
+	slot->tts_values[0] = Int32GetDatum((int32) coded->leaves[i]);
 	slot->tts_values[1] = PointerGetDatum(&tid);
 	slot->tts_values[2] = PointerGetDatum(coder->payload);
 	memset(slot->tts_isnull, false, 3);
 	ExecStoreVirtualTuple(slot);
 	tuplesort_puttupleslot(coder->sort, slot);
+	coder->num_entries += 1;
+}
+
+/* Codes row i of the batch for a leaf; false when no code describes it. */
+static bool
+encode_row(Coder *coder, int i, const AnnCoded *coded, uint32 leaf, int place)
+{
+	const AnnBuilder *builder = coder->builder;
+	const AnnModel *model = builder->model;
+
+	coded->leaves[place] = leaf;
+	return ann_pq_encode_row(&model->pq, model->form, coder->rows + (Size) i * coder->dim,
+							 builder->set.centroids + (Size) leaf * coder->dim,
+							 coded->codes + (Size) place * model->layout.num_blocks,
+							 &coded->factors[place], coder->scratch);
+}
+
+/* The nearest leaf of each row of the batch, and the list of near ones where a second is wanted. */
+static void
+assign_batch(Coder *coder)
+{
+	const AnnCentroids *set = &coder->builder->set;
+
+	if (coder->near == NULL)
+	{
+		ann_centroids_assign(set, coder->rows, coder->dim, coder->num, coder->first.leaves,
+							 coder->distances, coder->workspace);
+		return;
+	}
+	ann_centroids_near(set, coder->rows, coder->dim, coder->num, coder->near, coder->workspace);
+	for (int i = 0; i < coder->num; i++)
+	{
+		coder->first.leaves[i] = coder->near[i * ANN_NEAR_LEAVES].leaf;
+		coder->distances[i] = coder->near[i * ANN_NEAR_LEAVES].distance;
+	}
+}
+
+/* The second entry of row i, which now stands at `place` of the batch, with its first one. */
+static void
+put_second(Coder *coder, int i, int place)
+{
+	const AnnBuilder *builder = coder->builder;
+	uint32 leaf = ann_soar_second(&builder->set, builder->model->soar_lambda,
+								  coder->rows + (Size) place * coder->dim,
+								  coder->near + i * ANN_NEAR_LEAVES, coder->residual);
+
+	if (leaf != ANN_NO_LEAF && encode_row(coder, place, &coder->second, leaf, place))
+		put_entry(coder, place, &coder->second, ANN_TID_SECONDARY);
+	else
+		coder->second.leaves[place] = ANN_NO_LEAF;
 }
 
 /* Encodes the batch; rows that no code describes are taken out of it. */
@@ -139,25 +206,22 @@ static void
 flush_batch(Coder *coder)
 {
 	AnnBuilder *builder = coder->builder;
-	const AnnModel *model = builder->model;
-	int num_blocks = model->layout.num_blocks;
+	AnnCoded *first = &coder->first;
+	bool has_second = coder->near != NULL;
 	int kept = 0;
 
 	CHECK_FOR_INTERRUPTS();
 	if (coder->incoming != coder->rows)
-		ann_model_rotate(model, coder->incoming, coder->num, coder->rows);
-	ann_centroids_assign(&builder->set, coder->rows, coder->dim, coder->num, coder->leaves,
-						 coder->distances, coder->workspace);
+		ann_model_rotate(builder->model, coder->incoming, coder->num, coder->rows);
+	assign_batch(coder);
 	for (int i = 0; i < coder->num; i++)
 	{
 		const float *row = coder->rows + (Size) i * coder->dim;
+		uint32 leaf = first->leaves[i];
 		ItemPointerData tid;
 
 		ann_tid_to_pointer(coder->tids[i], &tid);
-		if (!ann_pq_encode_row(&model->pq, model->form, row,
-							   builder->set.centroids + (Size) coder->leaves[i] * coder->dim,
-							   coder->codes + (Size) kept * num_blocks, &coder->factors[kept],
-							   coder->scratch))
+		if (!encode_row(coder, i, first, leaf, kept))
 		{
 			builder->exact_row(builder->row_arg, &tid);
 			continue;
@@ -165,15 +229,17 @@ flush_batch(Coder *coder)
 		if (kept < i)
 			memcpy(coder->rows + (Size) kept * coder->dim, row, sizeof(float) * coder->dim);
 		coder->tids[kept] = coder->tids[i];
-		coder->leaves[kept] = coder->leaves[i];
-		coder->energy[coder->leaves[i]] += coder->distances[i];
-		coder->counts[coder->leaves[i]]++;
-		put_row(coder, kept++);
+		coder->energy[leaf] += coder->distances[i];
+		coder->counts[leaf]++;
+		put_entry(coder, kept, first, 0);
+		if (has_second)
+			put_second(coder, i, kept);
+		kept++;
 		if (builder->coded_row != NULL)
 			builder->coded_row(builder->row_arg, &tid);
 	}
-	ann_calibrator_add(builder->calibrator, coder->rows, kept, coder->tids, coder->leaves,
-					   coder->codes, coder->factors);
+	ann_calibrator_add(builder->calibrator, coder->rows, kept, coder->tids, first,
+					   has_second ? &coder->second : NULL);
 	builder->coded_rows += kept;
 	coder->num = 0;
 	ann_builder_done(builder, builder->coded_rows);
@@ -244,16 +310,18 @@ write_leaves(Coder *coder, AnnNodeEntry *entries)
 		ann_bulk_begin(builder->index, builder->model, entries, builder->log_pages);
 	double done = 0;
 
-	ann_builder_phase(builder, ANN_PHASE_WRITE, builder->coded_rows);
+	ann_builder_phase(builder, ANN_PHASE_WRITE, coder->num_entries);
 	while (tuplesort_gettupleslot(coder->sort, true, false, coder->slot, NULL))
 	{
-		AnnEntry entry = {.secondary = false, .codes = codes};
+		AnnEntry entry = {.codes = codes};
 		const char *payload;
 		bool isnull;
 		uint32 leaf = DatumGetInt32(slot_getattr(coder->slot, 1, &isnull));
 
 		entry.tid = ann_tid_from_pointer(
 			(ItemPointer) DatumGetPointer(slot_getattr(coder->slot, 2, &isnull)));
+		entry.secondary = (entry.tid.offset & ANN_TID_SECONDARY) != 0;
+		entry.tid.offset &= ~ANN_TID_FLAGS;
 		payload = VARDATA_ANY(DatumGetPointer(slot_getattr(coder->slot, 3, &isnull)));
 		memcpy(&entry.factors, payload, sizeof(AnnFactors));
 		payload += sizeof(AnnFactors);
@@ -368,7 +436,7 @@ ann_coder_run(AnnBuilder *builder)
 	ann_calibrator_finish(builder->calibrator, rho, &builder->model->calibration, &table16);
 	if (table16)
 		builder->meta.flags |= ANN_META_TABLE16;
-	ann_builder_phase(builder, ANN_PHASE_SORT, builder->coded_rows);
+	ann_builder_phase(builder, ANN_PHASE_SORT, coder.num_entries);
 	tuplesort_performsort(coder.sort);
 	write_leaves(&coder, entries);
 	write_model(builder, entries);

@@ -49,7 +49,8 @@ typedef struct IndexFacts
 	double num_leaves; /* 0: untrained */
 	double dim;
 	double num_blocks;
-	double row_bytes;    /* in a leaf */
+	double entry_bytes;  /* in a leaf */
+	double entries;      /* of a row */
 	double first_leaves; /* n(10) */
 	double growth;       /* of n(r) */
 	double distance_cost;
@@ -82,6 +83,7 @@ read_index(Oid index_oid, IndexFacts *facts)
 
 		facts->num_leaves = meta.num_leaves;
 		facts->num_blocks = meta.num_blocks;
+		facts->entries = meta.soar_lambda > 0 ? 2 : 1;
 		facts->first_leaves = wanted > 0 ? wanted : calibration.leaves_at_10;
 		facts->growth = calibration.leaves_growth;
 	}
@@ -96,6 +98,7 @@ gather_facts(PlannerInfo *root, IndexPath *path, IndexFacts *facts)
 
 	memset(facts, 0, sizeof(*facts));
 	facts->num_rows = Max(index->tuples, 1);
+	facts->entries = 1;
 	facts->heap_pages = Max(index->rel->pages, 1);
 	facts->index_pages = Max(index->pages, 1);
 	cost_qual_eval(&order_by, path->indexorderbys, root);
@@ -106,7 +109,7 @@ gather_facts(PlannerInfo *root, IndexPath *path, IndexFacts *facts)
 		read_index(index->indexoid, facts);
 	facts->first_leaves = Min(facts->first_leaves, facts->num_leaves);
 	/* Half a byte a block; row identifier, factors and what blocks leave empty: some 20 more. */
-	facts->row_bytes = facts->num_blocks / 2 + 20;
+	facts->entry_bytes = facts->num_blocks / 2 + 20;
 }
 
 /* Leaves that scan.c searches before it returns the row of a rank. */
@@ -148,14 +151,14 @@ cost_centroids(const IndexFacts *facts)
 static Cost
 cost_leaves(PlannerInfo *root, const IndexFacts *facts, double num_leaves, double loop_count)
 {
-	double rows = facts->num_rows / facts->num_leaves;
-	double pages = num_leaves * (rows * facts->row_bytes / BLCKSZ + 1);
+	double codes = facts->num_rows * facts->entries / facts->num_leaves;
+	double pages = num_leaves * (codes * facts->entry_bytes / BLCKSZ + 1);
 	double share = pages_read(root, facts, pages, facts->index_pages, loop_count) / pages;
 	Cost per_page = random_page_cost * num_leaves + seq_page_cost * (pages - num_leaves);
 
 	return share * per_page +
 		   cpu_operator_cost *
-			   (num_leaves * rows * facts->num_blocks * COST_CODE_BLOCK + pages * COST_PAGE);
+			   (num_leaves * codes * facts->num_blocks * COST_CODE_BLOCK + pages * COST_PAGE);
 }
 
 /*

@@ -1,6 +1,13 @@
 /*
  * encode.c
  *	  One row coded and appended to its leaf: what insert and the absorption by vacuum share.
+ *
+ * NOTES
+ *	  Where rows have a second leaf (core/soar.h), there are two WAL records, one for each entry, and
+ *	  never are two leaves locked. The primary entry comes first, and with it the absorption erases the
+ *	  row from the exact leaf: whatever comes in between, a row that some snapshot may see has a
+ *	  primary entry, and a primary entry alone is as good as two, only slower to be found. A scan that
+ *	  copied the exact leaf before drops both entries, one that did after meets one or both.
  */
 #include "postgres.h"
 
@@ -22,13 +29,23 @@ ann_encode_and_append(Relation index, const AnnTypeSupport *support, const AnnMo
 		palloc(sizeof(float) * Max(ann_pq_encode_scratch_floats(&model->pq), (Size) dim));
 	uint8 *codes = palloc(model->pq.num_blocks);
 	AnnEntry entry = {.tid = ann_tid_from_pointer(tid), .codes = codes};
+	bool has_second = model->soar_lambda > 0;
+	AnnScoredLeaves scored;
 	AnnLeafRef leaf;
+	AnnLeafRef second;
 
 	if (!ann_row_prepare(model->metric, dim, model->mean, support->floats(value, scratch), row))
 		return false;
 	ann_model_rotate(model, row, 1, x);
-	ann_tree_nearest(index, model, x, &leaf, centroid);
-	if (!ann_pq_encode_row(&model->pq, model->form, x, centroid, codes, &entry.factors, scratch))
+	ann_tree_nearest(index, model, x, &leaf, centroid, has_second ? &scored : NULL);
+	if (!ann_pq_encode_row(&model->pq, model->form, x, centroid, codes, &entry.factors, scratch) ||
+		!ann_leaf_append(index, model, &leaf, &entry, exact))
 		return false;
-	return ann_leaf_append(index, model, &leaf, &entry, exact);
+	if (has_second && ann_tree_second(index, model, x, &scored, &leaf, &second, centroid) &&
+		ann_pq_encode_row(&model->pq, model->form, x, centroid, codes, &entry.factors, scratch))
+	{
+		entry.secondary = true;
+		(void) ann_leaf_append(index, model, &second, &entry, NULL);
+	}
+	return true;
 }

@@ -8,7 +8,7 @@
  *	  (erased there and inserted here in one WAL record, both pages locked), and the scan then meets
  *	  it a second time. The other way round nothing moves, and a row that had moved before its page
  *	  was read here is in its leaf before the first leaf is read. So: the exact leaf first, then the
- *	  leaves, and a candidate that is in this set is dropped.
+ *	  leaves, and a candidate that is in this set is dropped: each of a row's entries, where it has two.
  *
  *	  A set that outgrows its memory goes to a temporary file in chunks; then a test for membership
  *	  is one pass over the file for a whole batch of candidates. That is slow, and rare: a trained

@@ -98,6 +98,10 @@ define_reloptions(void)
 	add_enum_reloption(ann_relopt_kind, "rotation",
 					   "Rotate the coordinates so that codes serve all dimensions", switch_values,
 					   ANN_SWITCH_AUTO, "Valid values are \"auto\", \"on\" and \"off\".", build);
+	add_real_reloption(ann_relopt_kind, "soar_lambda",
+					   "Weight of orthogonality in the choice of each row's second leaf (-1: "
+					   "automatic, 0: no second leaf)",
+					   -1, -1, ANN_MAX_SOAR_LAMBDA, build);
 }
 
 void
@@ -133,10 +137,20 @@ annivf_options(Datum reloptions, bool validate)
 		{.optname = "rotation",
 		 .opttype = RELOPT_TYPE_ENUM,
 		 .offset = offsetof(AnnOptions, rotation)},
+		{.optname = "soar_lambda",
+		 .opttype = RELOPT_TYPE_REAL,
+		 .offset = offsetof(AnnOptions, soar_lambda)},
 	};
+	AnnOptions *options = (AnnOptions *) build_reloptions(
+		reloptions, validate, ann_relopt_kind, sizeof(AnnOptions), elements, lengthof(elements));
 
-	return build_reloptions(reloptions, validate, ann_relopt_kind, sizeof(AnnOptions), elements,
-							lengthof(elements));
+	/* A range cannot leave out what lies between -1 and 0. */
+	if (validate && options != NULL && options->soar_lambda < 0 && options->soar_lambda != -1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("value %g out of bounds for option \"soar_lambda\"", options->soar_lambda),
+				 errdetail("The value must be -1, or between 0 and %d.", ANN_MAX_SOAR_LAMBDA)));
+	return (bytea *) options;
 }
 
 void
@@ -148,6 +162,7 @@ ann_options_get(Relation index, AnnOptions *options)
 	{
 		memset(options, 0, sizeof(*options));
 		options->num_reordering_candidates = -1;
+		options->soar_lambda = -1;
 	}
 }
 

@@ -18,6 +18,7 @@
 #include "am/build.h"
 #include "core/kernels.h"
 #include "core/rotation.h"
+#include "core/soar.h"
 
 /* Rows that speak for the axes, at most; and for each dimension, at least. */
 #define MAX_ROWS 16384
@@ -30,6 +31,27 @@ static void *
 build_alloc(AnnBuilder *builder, Size size)
 {
 	return MemoryContextAllocExtended(builder->context, size, MCXT_ALLOC_HUGE);
+}
+
+/* Replaces the leaf of every other row by its second one, where it has one. */
+static void
+take_second_leaves(AnnBuilder *builder, int dim, const float *rows, int num, uint32 *leaf,
+				   void *workspace)
+{
+	AnnNearLeaf *near = palloc(sizeof(AnnNearLeaf) * ANN_NEAR_LEAVES * num);
+	float *scratch = palloc(sizeof(float) * dim);
+
+	ann_centroids_near(&builder->set, rows, dim, num, near, workspace);
+	for (int i = 1; i < num; i += 2)
+	{
+		uint32 second = ann_soar_second(&builder->set, builder->meta.soar_lambda,
+										rows + (Size) i * dim, near + i * ANN_NEAR_LEAVES, scratch);
+
+		if (second != ANN_NO_LEAF)
+			leaf[i] = second;
+	}
+	pfree(scratch);
+	pfree(near);
 }
 
 void
@@ -48,6 +70,9 @@ ann_builder_residuals(AnnBuilder *builder, size_t num, float *out)
 		CHECK_FOR_INTERRUPTS();
 		ann_centroids_assign(&builder->set, builder->sample.rows + first * dim, dim, rows, leaf,
 							 distance, workspace);
+		if (builder->meta.soar_lambda > 0)
+			take_second_leaves(builder, dim, builder->sample.rows + first * dim, rows, leaf,
+							   workspace);
 		for (int i = 0; i < rows; i++)
 		{
 			const float *row = builder->sample.rows + (first + i) * dim;

@@ -163,9 +163,9 @@ read_late(AnnScan *so)
 	AnnSearch *search = so->search;
 	int num = ann_exact_remove(&so->exact, search->late, search->num_late);
 
+	num = ann_search_take_late(search, search->late, num);
 	for (int done = 0; done < num; done += ANN_MAX_BATCH)
 		read_candidates(so, search->late + done, Min(num - done, ANN_MAX_BATCH));
-	so->stats.candidates += num;
 	search->num_late = 0;
 }
 
@@ -209,7 +209,7 @@ extend_search(AnnScan *so, double num_leaves, double num_rows)
 	AnnSearch *search = so->search;
 
 	while (search->num_searched < so->limit &&
-		   (search->num_searched < num_leaves || search->num_live < num_rows))
+		   (search->num_searched < num_leaves || ann_search_live_rows(search) < num_rows))
 	{
 		ann_search_open(search);
 		while (ann_search_page(search))

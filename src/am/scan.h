@@ -32,11 +32,12 @@
 #endif
 
 /* Shares of work_mem; they add up to it. */
-#define ANN_SHARE_EXACT (ANN_SCAN_MEMORY / 8)      /* row identifiers of the exact leaf */
-#define ANN_SHARE_READY (ANN_SCAN_MEMORY / 4)      /* rows read and not yet returned */
-#define ANN_SHARE_HELD (ANN_SCAN_MEMORY / 8)       /* rows held back */
-#define ANN_SHARE_CANDIDATES (ANN_SCAN_MEMORY / 4) /* the best candidates not yet read */
-#define ANN_SHARE_LEAVES (ANN_SCAN_MEMORY / 4)     /* the ranking of the leaves */
+#define ANN_SHARE_EXACT (ANN_SCAN_MEMORY / 8) /* row identifiers of the exact leaf */
+#define ANN_SHARE_READY (ANN_SCAN_MEMORY / 4) /* rows read and not yet returned */
+#define ANN_SHARE_HELD (ANN_SCAN_MEMORY / 8)  /* rows held back */
+/* the best candidates not yet read; half of it the rows taken, where rows have two entries */
+#define ANN_SHARE_CANDIDATES (ANN_SCAN_MEMORY / 4)
+#define ANN_SHARE_LEAVES (ANN_SCAN_MEMORY / 4) /* the ranking of the leaves */
 
 /* Candidates kept by the first pass over the codes; later passes keep four times as many each. */
 #ifndef ANN_FIRST_KEEP
@@ -157,6 +158,23 @@ extern size_t ann_exact_remove(AnnExactSet *set, AnnCandidate *items, size_t num
 /* Closes the file; the memory is its context's. */
 extern void ann_exact_close(AnnExactSet *set);
 
+/* ---- taken.c: the rows of which an entry was taken, where rows have two ---- */
+
+typedef struct AnnTakenSet
+{
+	MemoryContext context;
+	uint64 *slots; /* open addressing */
+	uint32 num_slots;
+	uint32 max_slots;
+	uint32 num;
+	bool is_closed; /* full: secondary entries are passed over from now on */
+} AnnTakenSet;
+
+/* An empty set of at most max_bytes of memory; it allocates in context. */
+extern void ann_taken_init(AnnTakenSet *set, MemoryContext context, Size max_bytes);
+/* May this entry be taken, as none of its row was? Remembers that it is. */
+extern bool ann_taken_claim(AnnTakenSet *set, AnnTid tid, bool secondary);
+
 /* ---- query.c: what the codec wants to know of a query ---- */
 
 typedef struct AnnQuery
@@ -255,6 +273,8 @@ typedef struct AnnSearch
 	uint32 num_first;    /* leaves to search before the row of rank 10 */
 	uint32 num_searched; /* leaves searched */
 	int64 num_live;      /* live lanes that they hold */
+	bool has_seconds;    /* rows have two entries; else `taken` is not used */
+	AnnTakenSet taken;
 
 	/* Candidates: see the notes in search.c. */
 	AnnTopk pool;
@@ -288,6 +308,13 @@ ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, u
  */
 extern double ann_search_leaves_for(const AnnSearch *search, double rank);
 extern double ann_search_covered_rank(const AnnSearch *search);
+/* Live rows of the searched leaves, or fewer: a row may have two lanes of them, or one. */
+static inline int64
+ann_search_live_rows(const AnnSearch *search)
+{
+	return search->has_seconds ? search->num_live / 2 : search->num_live;
+}
+
 /*
  * Searches the next leaf: ann_search_open, then ann_search_page until it says false (one page's
  * share lock each). The caller takes the late candidates off (search->late; sets num_late to 0)
@@ -301,8 +328,13 @@ extern void ann_search_settle(AnnSearch *search);
 extern bool ann_search_next_key(const AnnSearch *search, float *key);
 /* Makes sure that a candidate is in memory, by another pass if need be; false when none is left. */
 extern bool ann_search_refill(AnnSearch *search);
-/* Takes the next candidates in memory off, at most max and only up to a key; their number. */
+/*
+ * Takes the next candidates in memory off, at most max and only up to a key; their number. It may be
+ * less than max, or 0, as candidates whose row was taken before are dropped.
+ */
 extern int ann_search_take(AnnSearch *search, AnnCandidate *candidates, int max, double max_key);
+/* Of late candidates, those whose row was not taken before; their number. They count as taken. */
+extern int ann_search_take_late(AnnSearch *search, AnnCandidate *candidates, int num);
 
 /* ---- stream.c: all rows of an index, or those with NULL, in no order ---- */
 

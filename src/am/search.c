@@ -23,6 +23,10 @@
  *	  them at once, page by page. Every candidate is thus taken exactly once, whatever the pool's
  *	  size.
  *
+ *	  Where rows have two entries (core/soar.h), both are candidates, each by its own key and each
+ *	  taken exactly once in the sense above; the one whose turn comes second is dropped then
+ *	  (taken.c). So the order, the passes and the cut know nothing of it.
+ *
  *	  Between two passes entries may come (rows that the snapshot cannot see, or that vacuum moved
  *	  out of the exact leaf, whose row identifiers the scan knows: exact.c) and go (dead to all). No
  *	  entry ever moves.
@@ -89,7 +93,11 @@ ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, u
 	ann_model_detach(&search->model);
 	if (search->model.form == ANN_CODE_IP)
 		set_weight(search);
-	search->max_keep = Max(ANN_SHARE_CANDIDATES / (2 * sizeof(AnnCandidate)), 2);
+	search->has_seconds = search->model.soar_lambda > 0;
+	if (search->has_seconds)
+		ann_taken_init(&search->taken, search->context, ANN_SHARE_CANDIDATES / 2);
+	search->max_keep =
+		Max(ANN_SHARE_CANDIDATES / (search->has_seconds ? 2 : 1) / (2 * sizeof(AnnCandidate)), 2);
 	init_pool(search, Min(ANN_FIRST_KEEP, search->max_keep));
 	search->late_room = ANN_LATE_BATCH + Max(search->model.slots_per_page, 1) * ANN_BLOCK_LANES;
 	search->late = palloc(sizeof(AnnCandidate) * search->late_room);
@@ -114,7 +122,7 @@ ann_search_covered_rank(const AnnSearch *search)
 	double ratio = (double) search->num_searched / search->num_first;
 	double rank = growth > 0 ? 10 * pow(ratio, 1 / growth) : INFINITY;
 
-	return ratio < 1 ? 0 : Min(rank, search->num_live / 2);
+	return ratio < 1 ? 0 : Min(rank, ann_search_live_rows(search) / 2);
 }
 
 /* ---- one leaf ---- */
@@ -182,6 +190,8 @@ score_block(void *arg, const void *block)
 
 		candidate.key = keys[lane];
 		candidate.tid = ann_block_tid(block, &search->model.layout, lane, &candidate.flags);
+		if ((candidate.flags & ANN_TID_SECONDARY) != 0 && search->taken.is_closed)
+			continue;
 		if (!search->has_frontier || !is_below_frontier(search, &candidate))
 			ann_topk_add(&search->pool, &candidate);
 		else if (!search->again)
@@ -293,17 +303,43 @@ ann_search_refill(AnnSearch *search)
 	return true;
 }
 
+/* Is the candidate its row's first? */
+static inline bool
+claim(AnnSearch *search, const AnnCandidate *candidate)
+{
+	return !search->has_seconds || ann_taken_claim(&search->taken, candidate->tid,
+												   (candidate->flags & ANN_TID_SECONDARY) != 0);
+}
+
+int
+ann_search_take_late(AnnSearch *search, AnnCandidate *candidates, int num)
+{
+	int kept = 0;
+
+	for (int i = 0; i < num; i++)
+		if (claim(search, &candidates[i]))
+			candidates[kept++] = candidates[i];
+	search->stats->candidates += kept;
+	return kept;
+}
+
 int
 ann_search_take(AnnSearch *search, AnnCandidate *candidates, int max, double max_key)
 {
+	size_t start = search->position;
 	int num = 0;
 
 	while (num < max && search->position < search->pool.num &&
 		   search->pool.items[search->position].key <= max_key)
-		candidates[num++] = search->pool.items[search->position++];
-	if (num > 0)
 	{
-		search->frontier = candidates[num - 1];
+		const AnnCandidate *candidate = &search->pool.items[search->position++];
+
+		if (claim(search, candidate))
+			candidates[num++] = *candidate;
+	}
+	if (search->position > start)
+	{
+		search->frontier = search->pool.items[search->position - 1];
 		search->has_frontier = true;
 		search->frontier_is_done = true;
 	}

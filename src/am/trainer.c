@@ -225,6 +225,7 @@ train_codes(AnnBuilder *builder, float *mean)
 	model->metric = meta->metric;
 	model->f32_centroids = (meta->flags & ANN_META_F32_CENTROIDS) != 0;
 	model->num_leaves = builder->set.num_centroids;
+	model->soar_lambda = meta->soar_lambda;
 	model->layout.tid_bytes = sizeof(AnnTid);
 	model->layout.factor_bytes = sizeof(AnnFactors);
 	model->layout.num_blocks = meta->num_blocks;
@@ -287,6 +288,7 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 	meta->width = choose_width(builder);
 	meta->num_blocks = (meta->dim + meta->width - 1) / meta->width;
 	train_centroids(builder, meta->dim);
+	ann_soar_train(builder, mean, queries, tids, num_queries);
 	ann_builder_rotate(builder, queries, num_queries);
 	round_centroids(builder, meta->dim);
 	meta->trained_rows = builder->sample.num;

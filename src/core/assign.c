@@ -16,6 +16,9 @@
 /* Rows whose distances to all parents are held at a time. */
 #define SCORED_ROWS 32
 
+/* Children whose distances to a gather are held at a time. */
+#define NEAR_TILE 64
+
 /* Groups of parents whose minima bound the beam, at least ANN_KMEANS_BEAM. */
 #define GROUPS 16
 
@@ -37,6 +40,7 @@ typedef struct Assignment
 	float *children_bias;
 	AnnGather gather;
 	uint32_t *gathered_rows; /* numbers of the rows in the gather */
+	float *products;         /* of the gather and NEAR_TILE children */
 } Assignment;
 
 /* The integer nearest to the square root. */
@@ -201,6 +205,7 @@ assignment_take(Assignment *work, AnnArena *arena, int dim, uint32_t num_parents
 	work->children_bias = ann_arena_take(arena, max_children, sizeof(float));
 	ann_gather_take(&work->gather, arena, dim);
 	work->gathered_rows = ann_arena_take(arena, (size_t) work->gather.room, sizeof(uint32_t));
+	work->products = ann_arena_take(arena, (size_t) work->gather.room * NEAR_TILE, sizeof(float));
 }
 
 size_t
@@ -368,6 +373,25 @@ take_children(Assignment *work, uint32_t parent)
 	}
 }
 
+/* Gathers as many rows as fit of a parent's visits, relative to it; returns the visit after them. */
+static uint32_t
+gather_visits(Assignment *work, uint32_t visit, uint32_t end, const float *origin)
+{
+	AnnGather *gather = &work->gather;
+
+	gather->num = 0;
+	for (; visit < end && gather->num < gather->room; visit++)
+	{
+		if (visit + ANN_GATHER_AHEAD < end)
+			ann_gather_prefetch(work->rows +
+									work->visits[visit + ANN_GATHER_AHEAD] * work->row_stride,
+								work->set->dim);
+		work->gathered_rows[gather->num] = work->visits[visit];
+		ann_gather_put(gather, work->rows + work->visits[visit] * work->row_stride, origin);
+	}
+	return visit;
+}
+
 /* Looks into one parent for all rows that visit it. True: stop. */
 static bool
 search_parent(Assignment *work, uint32_t parent, uint32_t *leaf, float *distance)
@@ -381,16 +405,7 @@ search_parent(Assignment *work, uint32_t parent, uint32_t *leaf, float *distance
 
 	for (uint32_t visit = work->first_visit[parent]; visit < end;)
 	{
-		gather->num = 0;
-		for (; visit < end && gather->num < gather->room; visit++)
-		{
-			if (visit + ANN_GATHER_AHEAD < end)
-				ann_gather_prefetch(work->rows +
-										work->visits[visit + ANN_GATHER_AHEAD] * work->row_stride,
-									set->dim);
-			work->gathered_rows[gather->num] = work->visits[visit];
-			ann_gather_put(gather, work->rows + work->visits[visit] * work->row_stride, origin);
-		}
+		visit = gather_visits(work, visit, end, origin);
 		if (ann_gather_nearest(gather, work->children, gather->stride, num_children,
 							   work->children_bias, work->meter))
 			return true;
@@ -459,4 +474,93 @@ ann_centroids_assign(const AnnCentroids *set, const float *rows, size_t row_stri
 {
 	(void) ann_assign_rows(set, rows, row_stride, (size_t) num_rows, leaf, distance, workspace,
 						   NULL);
+}
+
+/* ---- several near centroids ---- */
+
+/* Takes a leaf into a row's sorted list if it is near enough; a distance of NaN never is. */
+static inline void
+add_near(AnnNearLeaf *near, uint32_t leaf, float distance)
+{
+	int place = ANN_NEAR_LEAVES - 1;
+
+	if (!(distance < near[place].distance))
+		return;
+	for (; place > 0 && distance < near[place - 1].distance; place--)
+		near[place] = near[place - 1];
+	near[place].leaf = leaf;
+	near[place].distance = distance;
+}
+
+/* Looks into one parent for all rows that visit it. */
+static void
+search_near(Assignment *work, uint32_t parent, AnnNearLeaf *near)
+{
+	const AnnCentroids *set = work->set;
+	const AnnGather *gather = &work->gather;
+	const float *origin = set->parents + parent * (size_t) set->dim;
+	uint32_t first_child = set->first_child[parent];
+	uint32_t num_children = set->first_child[parent + 1] - first_child;
+	uint32_t end = work->first_visit[parent + 1];
+
+	for (uint32_t visit = work->first_visit[parent]; visit < end;)
+	{
+		visit = gather_visits(work, visit, end, origin);
+		for (uint32_t first = 0; first < num_children; first += NEAR_TILE)
+		{
+			uint32_t tile = num_children - first < NEAR_TILE ? num_children - first : NEAR_TILE;
+			const float *products = work->products;
+
+			ann_kernels->products(gather->rows, gather->stride, gather->num,
+								  work->children + first * gather->stride, gather->stride,
+								  (int) tile, set->dim, work->products, NEAR_TILE);
+			for (int i = 0; i < gather->num; i++, products += NEAR_TILE)
+			{
+				AnnNearLeaf *list = near + (size_t) work->gathered_rows[i] * ANN_NEAR_LEAVES;
+
+				for (uint32_t c = 0; c < tile; c++)
+				{
+					float squared =
+						gather->norms[i] + work->children_bias[first + c] - 2 * products[c];
+
+					add_near(list, first_child + first + c, squared < 0 ? 0 : squared);
+				}
+			}
+		}
+	}
+}
+
+void
+ann_centroids_near(const AnnCentroids *set, const float *rows, size_t row_stride, int num_rows,
+				   AnnNearLeaf *near, void *workspace)
+{
+	Assignment work = {
+		.set = set,
+		.rows = rows,
+		.row_stride = row_stride,
+		.num_rows = (size_t) num_rows,
+		.beam = beam_of(set->num_parents),
+	};
+	AnnArena arena;
+
+	ann_arena_init(&arena, workspace);
+	assignment_take(&work, &arena, set->dim, set->num_parents, most_children(set), work.num_rows);
+	(void) choose_beams(&work); /* without a meter nothing stops it */
+	group_visits(&work);
+	for (size_t i = 0; i < work.num_rows; i++)
+		for (int k = 0; k < ANN_NEAR_LEAVES; k++)
+		{
+			AnnNearLeaf *none = &near[i * ANN_NEAR_LEAVES + k];
+
+			/* as in ann_assign_rows, the first stands where all distances overflow */
+			none->leaf = k == 0 ? set->first_child[work.beams[i * work.beam]] : UINT32_MAX;
+			none->distance = INFINITY;
+		}
+	for (uint32_t p = 0; p < set->num_parents; p++)
+	{
+		if (work.first_visit[p] == work.first_visit[p + 1])
+			continue;
+		take_children(&work, p);
+		search_near(&work, p, near);
+	}
 }

@@ -89,6 +89,23 @@ extern size_t ann_centroids_assign_workspace_size(const AnnCentroids *set, int n
 extern void ann_centroids_assign(const AnnCentroids *set, const float *rows, size_t row_stride,
 								 int num_rows, uint32_t *leaf, float *distance, void *workspace);
 
+/* A leaf that is near a row, and its squared distance. */
+typedef struct AnnNearLeaf
+{
+	uint32_t leaf; /* UINT32_MAX: there is none */
+	float distance;
+} AnnNearLeaf;
+
+/* Leaves of a list of near ones. */
+#define ANN_NEAR_LEAVES 16
+
+/*
+ * As ann_centroids_assign (whose workspace it needs), but for each row the ANN_NEAR_LEAVES nearest,
+ * ascending: near has room for so many times num_rows.
+ */
+extern void ann_centroids_near(const AnnCentroids *set, const float *rows, size_t row_stride,
+							   int num_rows, AnnNearLeaf *near, void *workspace);
+
 /* Recomputes the bias arrays after the caller changed centroids (rounding to bf16). */
 extern void ann_centroids_rebias(AnnCentroids *set);
 

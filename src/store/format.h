@@ -102,6 +102,8 @@ typedef struct AnnSectionData
 
 #define ANN_MAX_SECTIONS 16
 
+#define ANN_MAX_SOAR_LAMBDA 10
+
 /* Content of the calibration section; measured at build on pseudo-queries (am/calibrate.c). */
 typedef struct AnnCalibrationData
 {
@@ -128,7 +130,7 @@ typedef struct AnnCalibrationData
 /* Dimensions that may be rotated: the matrix is part of the model, which a backend caches. */
 #define ANN_MAX_ROTATED_DIM 1000
 
-/* Options as they were when the index was built (0: automatic). */
+/* Options as they were when the index was built (0: automatic; of soar_lambda -1 is). */
 typedef struct AnnBuildOptions
 {
 	int32 num_leaves;
@@ -137,6 +139,7 @@ typedef struct AnnBuildOptions
 	int32 training_iterations;
 	int32 seed;
 	int32 rotation; /* AnnSwitch */
+	float soar_lambda;
 } AnnBuildOptions;
 
 typedef struct AnnMetaData
@@ -164,6 +167,7 @@ typedef struct AnnMetaData
 	uint32 centroid_width; /* of the centroids' codes: dimensions per block; 0: not coded */
 	uint32 centroid_blocks;
 	uint32 num_parents; /* 0: none are kept */
+	float soar_lambda;  /* > 0: rows have a second leaf; 0: they have not */
 	float8 built_rows;  /* rows coded when the model was made */
 	AnnSectionData sections[ANN_MAX_SECTIONS];
 } AnnMetaData;

@@ -87,6 +87,8 @@ validate_trained(const AnnMetaData *meta)
 		return "impossible code size";
 	if (meta->num_leaves == 0 || meta->num_leaves > meta->next_leaf || meta->levels != 1)
 		return "impossible number of leaves";
+	if (!(meta->soar_lambda >= 0 && meta->soar_lambda <= ANN_MAX_SOAR_LAMBDA))
+		return "impossible soar_lambda";
 	layout.tid_bytes = meta->tid_bytes;
 	layout.factor_bytes = meta->factor_bytes;
 	layout.filter_bytes = meta->filter_bytes;
@@ -114,6 +116,9 @@ ann_meta_validate(const AnnMetaData *meta)
 		return "unknown flags in the metapage";
 	if (meta->dim > ANN_MAX_DIM)
 		return "impossible number of dimensions";
+	if (meta->options.soar_lambda != -1 &&
+		!(meta->options.soar_lambda >= 0 && meta->options.soar_lambda <= ANN_MAX_SOAR_LAMBDA))
+		return "impossible option soar_lambda";
 	return meta->model == 0 ? NULL : validate_trained(meta);
 }
 

@@ -32,6 +32,7 @@ typedef struct AnnModel
 	int slots_per_page; /* of a leaf page; 0: blocks are long */
 	int nodes_per_page; /* entries of a node page, >= 1 */
 	uint32 node_stride; /* bytes from entry to entry */
+	float soar_lambda;  /* > 0: rows have a second entry, in another leaf; 0: they have not */
 	AnnCalibrationData calibration;
 	AnnPq pq;    /* codebook and bias point into the chunk */
 	float *mean; /* dim floats, in the chunk */

@@ -180,6 +180,7 @@ model_from_meta(AnnModel *model, const AnnMetaData *meta)
 	model->f32_centroids = (meta->flags & ANN_META_F32_CENTROIDS) != 0;
 	model->table_bits = (meta->flags & ANN_META_TABLE16) != 0 ? 16 : 8;
 	model->num_leaves = meta->num_leaves;
+	model->soar_lambda = meta->soar_lambda;
 	model->tree_blkno = ann_section_find(meta, ANN_SECTION_TREE)->first_blkno;
 	model->layout.tid_bytes = meta->tid_bytes;
 	model->layout.factor_bytes = meta->factor_bytes;

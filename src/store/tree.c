@@ -11,11 +11,14 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "miscadmin.h"
 #include "utils/rel.h"
 
 #include "core/bf16.h"
 #include "core/kernels.h"
+#include "core/soar.h"
 #include "store/centroids.h"
 #include "store/recent.h"
 #include "store/tree.h"
@@ -233,32 +236,118 @@ ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form, c
 	}
 }
 
+/* ---- the leaves of a row ---- */
+
+typedef struct Nearest
+{
+	AnnLeafRef *best;
+	float *scores; /* NULL: not wanted */
+	uint32 num;
+	uint32 room; /* a damaged tree has more leaves than it should */
+} Nearest;
+
 static void
 keep_nearest(void *arg, const AnnLeafRef *leaf)
 {
-	AnnLeafRef *best = arg;
+	Nearest *state = arg;
 
-	if (leaf->score < best->score || best->node_blkno == InvalidBlockNumber)
-		*best = *leaf;
+	if (leaf->score < state->best->score || state->best->node_blkno == InvalidBlockNumber)
+		*state->best = *leaf;
+	if (state->num < state->room)
+		state->scores[state->num++] = leaf->score;
 }
 
 void
 ann_tree_nearest(Relation index, const AnnModel *model, const float *vector, AnnLeafRef *leaf,
-				 float *centroid)
+				 float *centroid, AnnScoredLeaves *scored)
 {
+	bool coded = model->centroid_pq.num_blocks > 0;
+	uint32 num = coded ? NEAREST_BY_CODE : model->num_leaves;
+	Nearest state = {.best = leaf};
+	AnnTid *places = NULL;
+
 	leaf->node_blkno = InvalidBlockNumber;
-	if (model->centroid_pq.num_blocks == 0)
-		ann_tree_score(index, model, ANN_CODE_L2, vector, keep_nearest, leaf);
+	if (scored != NULL)
+	{
+		state.scores = palloc_extended(sizeof(float) * (Size) num, MCXT_ALLOC_HUGE);
+		state.room = num;
+	}
+	if (!coded)
+		ann_tree_score(index, model, ANN_CODE_L2, vector, keep_nearest, &state);
 	else
 	{
-		AnnTid places[NEAREST_BY_CODE];
-		int num = ann_centroids_best(index, model, vector, places, NEAREST_BY_CODE);
-
-		ann_tree_score_places(index, model, ANN_CODE_L2, vector, places, num, keep_nearest, leaf);
+		places = palloc(sizeof(AnnTid) * num);
+		num = ann_centroids_best(index, model, vector, places, num);
+		ann_tree_score_places(index, model, ANN_CODE_L2, vector, places, num, keep_nearest, &state);
 	}
 	if (leaf->node_blkno == InvalidBlockNumber)
 		ann_page_corrupted(index, model->tree_blkno, "no centroid was found");
 	ann_tree_centroid(index, model, leaf->node_blkno, leaf->node_index, centroid);
+	if (scored != NULL)
+	{
+		scored->places = places;
+		scored->num = num;
+		scored->scores = state.scores;
+	}
+	else if (coded)
+		pfree(places);
+}
+
+typedef struct Second
+{
+	const AnnModel *model;
+	const AnnScoredLeaves *scored;
+	uint32 visited;
+	uint32 first;  /* number of the first leaf */
+	float norm2;   /* of the residual r */
+	float product; /* <x,r> */
+	float least;
+	AnnLeafRef *best;
+} Second;
+
+/* The leaf's score is <c',r>. */
+static void
+keep_second(void *arg, const AnnLeafRef *leaf)
+{
+	Second *state = arg;
+	float loss;
+
+	if (state->visited == state->scored->num)
+		return; /* a damaged tree */
+	loss = ann_soar_loss(state->model->soar_lambda, state->scored->scores[state->visited++],
+						 state->product - leaf->score, state->norm2);
+	if (leaf->entry.leaf == state->first || !(loss < state->least))
+		return;
+	state->least = loss;
+	*state->best = *leaf;
+}
+
+bool
+ann_tree_second(Relation index, const AnnModel *model, const float *vector,
+				const AnnScoredLeaves *scored, const AnnLeafRef *first, AnnLeafRef *second,
+				float *centroid)
+{
+	float *residual = palloc(sizeof(float) * model->dim);
+	Second state = {.model = model,
+					.scored = scored,
+					.first = first->entry.leaf,
+					.least = INFINITY,
+					.best = second};
+
+	for (int d = 0; d < model->dim; d++)
+		residual[d] = vector[d] - centroid[d];
+	state.norm2 = ann_kernels->norm_squared(residual, model->dim);
+	state.product = ann_kernels->inner_product(vector, residual, model->dim);
+	if (state.norm2 > 0 && scored->places == NULL)
+		ann_tree_score(index, model, ANN_CODE_IP, residual, keep_second, &state);
+	else if (state.norm2 > 0)
+		ann_tree_score_places(index, model, ANN_CODE_IP, residual, scored->places, scored->num,
+							  keep_second, &state);
+	pfree(residual);
+	if (isinf(state.least))
+		return false;
+	ann_tree_centroid(index, model, second->node_blkno, second->node_index, centroid);
+	return true;
 }
 
 typedef struct CopyPiece

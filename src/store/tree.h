@@ -36,10 +36,32 @@ extern void
 ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form, const float *vector,
 					  const AnnTid *places, int num, AnnLeafVisitor visit, void *arg);
 
-/* The leaf with the smallest squared L2 distance; its centroid is copied to centroid (dim floats).
+/*
+ * The leaves that ann_tree_nearest scored, for ann_tree_second: num of them, of all leaves (places NULL)
+ * or of those that came first by their codes.
+ */
+typedef struct AnnScoredLeaves
+{
+	AnnTid *places;
+	uint32 num;
+	float *scores; /* squared distances, in the order of the visits */
+} AnnScoredLeaves;
+
+/*
+ * The leaf with the smallest squared L2 distance; its centroid is copied to centroid (dim floats).
+ * scored: NULL, or what was looked at, in the current memory context.
  */
 extern void ann_tree_nearest(Relation index, const AnnModel *model, const float *vector,
-							 AnnLeafRef *leaf, float *centroid);
+							 AnnLeafRef *leaf, float *centroid, AnnScoredLeaves *scored);
+
+/*
+ * The second leaf of a row (core/soar.h) whose first one is `first`, chosen among those scored.
+ * centroid: that of the first leaf, which that of the second replaces. False, and nothing changed, when
+ * there is none: the row is its centroid, or there is no other leaf.
+ */
+extern bool ann_tree_second(Relation index, const AnnModel *model, const float *vector,
+							const AnnScoredLeaves *scored, const AnnLeafRef *first,
+							AnnLeafRef *second, float *centroid);
 
 /* Copies the centroid of an entry out, widened to float. */
 extern void ann_tree_centroid(Relation index, const AnnModel *model, BlockNumber node_blkno,

@@ -21,7 +21,7 @@ INSERT INTO coded SELECT nextval('ids'), x, 0 FROM clustered(2000, 16) x;
 CREATE INDEX coded_v ON coded USING annivf (v) WITH (num_leaves = 20);
 
 CREATE TABLE grown (id int, v vector(16), note int);
-CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops);
+CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops) WITH (soar_lambda = 1.5);
 
 CREATE TABLE wide (id int, v vector(600), note int);
 INSERT INTO wide SELECT nextval('ids'), x, 0 FROM clustered(100, 600) x;

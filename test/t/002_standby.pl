@@ -61,7 +61,7 @@ CREATE TABLE trained_queries AS SELECT row_number() OVER () AS id, x AS v FROM c
 CREATE INDEX trained_v ON trained USING annivf (v);
 
 CREATE TABLE grown (id int, v vector(12));
-CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops);
+CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops) WITH (soar_lambda = 1.5);
 INSERT INTO grown SELECT row_number() OVER (), x FROM clustered(9000, 12) x;
 INSERT INTO grown SELECT 9000 + i, CASE WHEN i % 2 = 0 THEN array_fill(0, ARRAY[12])::vector END
 	FROM generate_series(1, 2000) i;

@@ -19,7 +19,7 @@ CREATE TABLE mixed (id int, v vector(12), note int);
 INSERT INTO mixed SELECT nextval('ids'), x, 0 FROM clustered(1500, 12) x;
 CREATE INDEX mixed_v ON mixed USING annivf (v) WITH (num_leaves = 30);
 CREATE TABLE grown (id int, v vector(12), note int);
-CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops);
+CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops) WITH (soar_lambda = 1.5);
 INSERT INTO grown SELECT nextval('ids'), x, 0 FROM clustered(1500, 12) x;
 CREATE TABLE wide (id int, v vector(700), note int);
 INSERT INTO wide SELECT nextval('ids'), x, 0 FROM clustered(60, 700) x;

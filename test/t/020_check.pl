@@ -50,7 +50,7 @@ my $node = new_node(
 
 # coded: leaves of several blocks, some on overflow pages, an exact and a NULL leaf of several pages;
 # long: blocks and centroids wider than a page; many: so many leaves that their centroids have codes;
-# untrained: an exact leaf of several pages alone.
+# twice: rows with a second leaf; untrained: an exact leaf of several pages alone.
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLESPACE one LOCATION '';
 CREATE TABLESPACE two LOCATION '';
@@ -71,6 +71,10 @@ INSERT INTO long SELECT 60 + row_number() OVER (), x FROM clustered(40, 4500, 0.
 CREATE TABLE many (id int, v vector(3));
 INSERT INTO many SELECT row_number() OVER (), x FROM clustered(5000, 3, 0.4, 600, 0.1) x;
 CREATE INDEX many_v ON many USING annivf (v) WITH (num_leaves = 600, training_iterations = 2);
+
+CREATE TABLE twice (id int, v vector(8));
+INSERT INTO twice SELECT row_number() OVER (), x FROM clustered(600, 8, 0.1, 7) x;
+CREATE INDEX twice_v ON twice USING annivf (v) WITH (num_leaves = 7, soar_lambda = 1.5);
 
 CREATE TABLE untrained (id int, v vector(3));
 CREATE INDEX untrained_v ON untrained USING annivf (v);
@@ -213,11 +217,11 @@ sub field
 	return sub { put($_[0], $offset, $format, @values) };
 }
 
-is(check_after($_, sub { }, ', true'), '', "$_: sound") for qw(coded long many untrained);
+is(check_after($_, sub { }, ', true'), '', "$_: sound") for qw(coded long many twice untrained);
 
 # Places in an image. Leaves in the order of the first node page.
-my %stride = (coded => 48, many => 40, long => 8);
-my %block_bytes = (coded => 600, many => 520, long => 8);
+my %stride = (coded => 48, many => 40, long => 8, twice => 48);
+my %block_bytes = (coded => 600, many => 520, long => 8, twice => 600);
 
 sub entry
 {
@@ -387,6 +391,13 @@ reported('untrained', 'exact leaf: row identifier without an offset', 1, 'I-6', 
 	my $live = get($coded, $head + LIVE, 'L');
 
 	reported('coded', 'a row twice in a leaf', $head_page, 'I-7', field($head + ROWS + 6, 'a*', $row));
+	reported('coded', 'a secondary entry where rows have one leaf', $head_page, 'I-6',
+		field($head + ROWS + 4, 'S', get($coded, $head + ROWS + 4, 'S') | 0x8000));
+	my ($twice_page, $twice_slot) = head('twice', 0);
+	my $rows = block('twice', $twice_page, $twice_slot) + ROWS;
+	my @second = grep { get(\$image{twice}, $rows + $_ * 6 + 4, 'S') & 0x8000 } 0 .. 31;
+	reported('twice', 'a row with two secondary entries', $twice_page, 'I-7',
+		field($rows + $second[0] * 6, 'a*', substr($image{twice}, $rows + $second[1] * 6, 6)));
 	reported('coded', 'a row in a leaf and in the exact leaf', $exact[0], 'I-7', field($exact, 'a*', $row));
 	reported('coded', 'a row in a leaf and in the NULL leaf', $null[0], 'I-7', field($null, 'a*', $row));
 	reported('coded', 'a row that is missing', '', '', field($head + LIVE, 'L', $live & ~1));
@@ -469,7 +480,7 @@ for my $name (qw(coded long many untrained))
 	is(join("\n", @errors), '', "$name: random damage raises no error");
 	note("$noticed of " . 40 * $soak . ' changes noticed');
 }
-check_after($_, sub { }) for qw(coded long many untrained);
+check_after($_, sub { }) for qw(coded long many twice untrained);
 
 # ---- beside writers
 
@@ -480,6 +491,7 @@ check_after($_, sub { }) for qw(coded long many untrained);
 			INSERT INTO coded VALUES (0, array_fill(1e20::real, ARRAY[8])::vector);
 			DELETE FROM coded WHERE ctid IN (SELECT ctid FROM coded WHERE id = 0 LIMIT 3 FOR UPDATE SKIP LOCKED);",
 		long => 'INSERT INTO long VALUES (0, anything(4500));',
+		twice => 'INSERT INTO twice SELECT 0, anything(8) FROM generate_series(1, 20);',
 		untrained => 'INSERT INTO untrained SELECT 0, anything(3) FROM generate_series(1, 50);');
 	my @clients = start_clients($node, map { $_ => [ 2, 60, $changes{$_} ] } keys %changes);
 	my @found;
@@ -487,7 +499,7 @@ check_after($_, sub { }) for qw(coded long many untrained);
 	for my $round (1 .. 10)
 	{
 		push @found, $node->safe_psql('postgres', "SELECT * FROM ann_check('${_}_v', true)")
-		  for qw(coded long untrained);
+		  for qw(coded long twice untrained);
 	}
 	finish_clients('check', @clients);
 	is(join('', @found), '', 'beside writers a sound index gives no row');
@@ -532,7 +544,7 @@ sub on_standby
 
 	$node->safe_psql('postgres', "SELECT ann_train('grown_v')");
 	$node->wait_for_catchup($standby);
-	is(on_standby($standby, $_), '', "on a standby at rest $_ is sound") for qw(coded long many untrained grown);
+	is(on_standby($standby, $_), '', "on a standby at rest $_ is sound") for qw(coded long many twice untrained grown);
 	is($standby->safe_psql('postgres', "SELECT is_trained FROM ann_index_info('grown_v')"), 't', 'grown has been trained');
 
 	# Damage there is seen.

@@ -117,7 +117,7 @@ train(const AnnKmeansParams *params, const Data *data, size_t shift)
 }
 
 /* Flat k-means as a set of one parent, so that all else serves both. */
-static Result
+__attribute__((unused)) static Result
 train_flat(const AnnKmeansParams *params, const Data *data)
 {
 	size_t bytes = ann_centroids_size(params->dim, params->num_centroids);
@@ -164,7 +164,7 @@ nearest_distance(const AnnCentroids *set, const float *row)
 	return least;
 }
 
-static double
+__attribute__((unused)) static double
 energy(const AnnCentroids *set, const Data *data)
 {
 	double sum = 0;
@@ -187,7 +187,7 @@ assign(const AnnCentroids *set, const float *rows, size_t stride, int num_rows, 
 }
 
 /* What holds for every set: shape, finite numbers, norms, no equal centroids where `distinct`. */
-static bool
+__attribute__((unused)) static bool
 is_sound(const AnnCentroids *set, uint32_t wanted)
 {
 	bool ok = set->num_centroids >= 1 && set->num_centroids <= wanted && set->num_parents >= 1;
@@ -209,7 +209,7 @@ is_sound(const AnnCentroids *set, uint32_t wanted)
  * Every distance is that of the leaf, not negative; `nearest`: each row is in its nearest leaf, but
  * for rounding.
  */
-static bool
+__attribute__((unused)) static bool
 assigns_well(const AnnCentroids *set, const Data *data, bool nearest)
 {
 	uint32_t *leaf = malloc(data->num_rows * sizeof(uint32_t));

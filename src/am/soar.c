@@ -1,0 +1,300 @@
+/*
+ * soar.c
+ *	  Whether rows get a second leaf (core/soar.h).
+ *
+ * NOTES
+ *	  Automatic means: where it pays by what the sample says. For each pseudo-query its nearest rows
+ *	  in the sample are found by blocked products; then, with the leaves and what they hold, the
+ *	  codes that must be scored until 97 % of them are covered, with second leaves and without. The
+ *	  second entries are codes to be scored too, so the ratio is the gain. It is worth twice the codes
+ *	  on disk and twice the work of an insert only from some 1.3 on.
+ */
+#include "postgres.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "am/build.h"
+#include "core/kernels.h"
+
+#define DEFAULT_LAMBDA 1.5f
+/* What second leaves must gain when nobody has asked for them. */
+#define WORTHWHILE 1.3
+
+/* The sample's part that neighbours are looked for in, and that which tells what leaves hold. */
+#define NEIGHBOUR_ROWS 262144
+#define POPULATION_ROWS 32768
+/* Fewer leaves or neighbours tell nothing. */
+#define MIN_LEAVES 32
+#define MIN_NEIGHBOURS 500
+
+#define TOP 10
+#define COVERAGE 0.97
+#define BATCH 256
+
+typedef struct Near
+{
+	float distance; /* squared L2, or negative inner product */
+	uint32 row;     /* of the sample */
+} Near;
+
+typedef struct Measure
+{
+	AnnBuilder *builder;
+	const AnnTid *tids;
+	int num; /* queries */
+	int dim;
+	bool ip;
+	float *queries; /* inner product: the mean is back on */
+	float *norms;   /* squared */
+	Near *near;     /* num * TOP, ascending */
+	int *counts;
+	/* entries of each leaf, in a part of the sample: primary ones, and both */
+	double *primaries;
+	double *both;
+} Measure;
+
+/* ---- neighbours of the pseudo-queries ---- */
+
+/* One row that may be among the nearest of a query: its exact distance decides. */
+static void
+consider(Measure *measure, int q, uint32 row)
+{
+	const AnnSample *sample = &measure->builder->sample;
+	const float *query = measure->queries + (Size) q * measure->dim;
+	const float *x = sample->rows + (Size) row * measure->dim;
+	Near *near = measure->near + (Size) q * TOP;
+	int place = measure->counts[q];
+	float distance = measure->ip ? -ann_kernels->inner_product(query, x, measure->dim)
+								 : ann_kernels->l2_squared(query, x, measure->dim);
+
+	/* the query itself and its equals tell nothing */
+	if (memcmp(&sample->tids[row], &measure->tids[q], sizeof(AnnTid)) == 0 || isnan(distance) ||
+		(!measure->ip && distance == 0))
+		return;
+	if (place == TOP && !(distance < near[TOP - 1].distance))
+		return;
+	place = Min(place, TOP - 1);
+	for (; place > 0 && distance < near[place - 1].distance; place--)
+		near[place] = near[place - 1];
+	near[place].distance = distance;
+	near[place].row = row;
+	measure->counts[q] = Min(measure->counts[q] + 1, TOP);
+}
+
+/* The rows of a batch; products: those of all queries with them. */
+static void
+consider_batch(Measure *measure, uint32 first, int rows, const float *products, const float *norms)
+{
+	float factor = measure->ip ? -1 : -2;
+
+	for (int q = 0; q < measure->num; q++)
+		for (int i = 0; i < rows; i++)
+		{
+			float sum = measure->ip ? 0 : measure->norms[q] + norms[i];
+			float bound =
+				measure->counts[q] < TOP ? INFINITY : measure->near[q * TOP + TOP - 1].distance;
+
+			/* the product cancels where a row is near: its rounding must not hide the row */
+			if (sum * (1 - 64 * FLT_EPSILON) + factor * products[q * BATCH + i] <= bound)
+				consider(measure, q, first + i);
+		}
+}
+
+static void
+find_neighbours(Measure *measure)
+{
+	const AnnSample *sample = &measure->builder->sample;
+	uint32 num = Min(sample->num, NEIGHBOUR_ROWS);
+	float *products = palloc(sizeof(float) * measure->num * BATCH);
+	float norms[BATCH];
+
+	for (uint32 first = 0; first < num; first += BATCH)
+	{
+		const float *rows = sample->rows + (Size) first * measure->dim;
+		int count = Min(num - first, BATCH);
+
+		CHECK_FOR_INTERRUPTS();
+		ann_kernels->products(measure->queries, measure->dim, measure->num, rows, measure->dim,
+							  count, measure->dim, products, BATCH);
+		for (int i = 0; i < count; i++)
+			norms[i] = ann_kernels->norm_squared(rows + (Size) i * measure->dim, measure->dim);
+		consider_batch(measure, first, count, products, norms);
+	}
+	pfree(products);
+}
+
+/* ---- leaves ---- */
+
+/* Entries of each leaf, in the first rows of the sample. */
+static void
+count_entries(Measure *measure)
+{
+	AnnBuilder *builder = measure->builder;
+	uint32 num = Min(builder->sample.num, POPULATION_ROWS);
+	float *residual = palloc(sizeof(float) * measure->dim);
+	void *workspace =
+		palloc_extended(ann_centroids_assign_workspace_size(&builder->set, BATCH), MCXT_ALLOC_HUGE);
+	AnnNearLeaf *near = palloc(sizeof(AnnNearLeaf) * ANN_NEAR_LEAVES * BATCH);
+
+	for (uint32 first = 0; first < num; first += BATCH)
+	{
+		const float *rows = builder->sample.rows + (Size) first * measure->dim;
+		int count = Min(num - first, BATCH);
+
+		CHECK_FOR_INTERRUPTS();
+		ann_centroids_near(&builder->set, rows, measure->dim, count, near, workspace);
+		for (int i = 0; i < count; i++)
+		{
+			const AnnNearLeaf *leaves = near + (Size) i * ANN_NEAR_LEAVES;
+			uint32 second = ann_soar_second(&builder->set, DEFAULT_LAMBDA,
+											rows + (Size) i * measure->dim, leaves, residual);
+
+			measure->primaries[leaves[0].leaf] += 1;
+			measure->both[leaves[0].leaf] += 1;
+			if (second != ANN_NO_LEAF)
+				measure->both[second] += 1;
+		}
+	}
+	pfree(near);
+	pfree(workspace);
+	pfree(residual);
+}
+
+/* Entries of the leaves that a search opens up to the one of that score. */
+static double
+entries_until(const float *scores, const double *entries, uint32 num, float score)
+{
+	double sum = 0;
+
+	for (uint32 i = 0; i < num; i++)
+		sum += scores[i] <= score ? entries[i] : 0;
+	return sum;
+}
+
+/* For each neighbour of a query, the codes scored until it is met. Returns their number. */
+static int
+codes_of_query(Measure *measure, int q, float *scores, double *once, double *twice, void *workspace,
+			   float *residual)
+{
+	AnnBuilder *builder = measure->builder;
+	const AnnCentroids *set = &builder->set;
+
+	ann_kernels->products(measure->queries + (Size) q * measure->dim, measure->dim, 1,
+						  set->centroids, measure->dim, set->num_centroids, measure->dim, scores,
+						  set->num_centroids);
+	for (uint32 i = 0; i < set->num_centroids; i++)
+		scores[i] = measure->ip ? -scores[i] : set->centroid_bias[i] - 2 * scores[i];
+	for (int r = 0; r < measure->counts[q]; r++)
+	{
+		const float *row =
+			builder->sample.rows + (Size) measure->near[q * TOP + r].row * measure->dim;
+		AnnNearLeaf near[ANN_NEAR_LEAVES];
+		uint32 second;
+		float score;
+
+		ann_centroids_near(set, row, measure->dim, 1, near, workspace);
+		second = ann_soar_second(set, DEFAULT_LAMBDA, row, near, residual);
+		score = scores[near[0].leaf];
+		once[r] = entries_until(scores, measure->primaries, set->num_centroids, score);
+		if (second != ANN_NO_LEAF)
+			score = Min(score, scores[second]);
+		twice[r] = entries_until(scores, measure->both, set->num_centroids, score);
+	}
+	return measure->counts[q];
+}
+
+static int
+compare_doubles(const void *left, const void *right)
+{
+	double a = *(const double *) left;
+	double b = *(const double *) right;
+
+	return (a > b) - (a < b);
+}
+
+/* The value that most of a list do not exceed. */
+static double
+most(double *values, int num)
+{
+	qsort(values, num, sizeof(double), compare_doubles);
+	return Max(values[Min(num - 1, (int) ceil(COVERAGE * num))], 1);
+}
+
+/* How many times fewer codes are scored with second leaves. */
+static double
+measure_gain(Measure *measure)
+{
+	const AnnCentroids *set = &measure->builder->set;
+	float *scores = palloc_extended(sizeof(float) * (Size) set->num_centroids, MCXT_ALLOC_HUGE);
+	float *residual = palloc(sizeof(float) * measure->dim);
+	void *workspace = palloc_extended(ann_centroids_assign_workspace_size(set, 1), MCXT_ALLOC_HUGE);
+	double *once = palloc(sizeof(double) * measure->num * TOP);
+	double *twice = palloc(sizeof(double) * measure->num * TOP);
+	int num = 0;
+
+	for (int q = 0; q < measure->num; q++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		num += codes_of_query(measure, q, scores, once + num, twice + num, workspace, residual);
+	}
+	return num < MIN_NEIGHBOURS ? 0 : most(once, num) / most(twice, num);
+}
+
+/* Does a second leaf pay on this sample? */
+static bool
+is_worthwhile(AnnBuilder *builder, const float *mean, const float *queries, const AnnTid *tids,
+			  int num)
+{
+	MemoryContext context =
+		AllocSetContextCreate(builder->context, "ann second leaves", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Size leaves = builder->set.num_centroids;
+	int dim = builder->meta.dim;
+	Measure measure = {
+		.builder = builder,
+		.tids = tids,
+		.num = num,
+		.dim = dim,
+		.ip = builder->meta.metric == ANN_METRIC_IP,
+		.queries = palloc(sizeof(float) * dim * num),
+		.norms = palloc(sizeof(float) * num),
+		.near = palloc(sizeof(Near) * TOP * num),
+		.counts = palloc0(sizeof(int) * num),
+		.primaries = palloc_extended(sizeof(double) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO),
+		.both = palloc_extended(sizeof(double) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO),
+	};
+	double gain;
+
+	for (int i = 0; i < dim * num; i++)
+		measure.queries[i] = queries[i] + (measure.ip ? mean[i % dim] : 0);
+	for (int q = 0; q < num; q++)
+		measure.norms[q] = ann_kernels->norm_squared(measure.queries + (Size) q * dim, dim);
+	find_neighbours(&measure);
+	count_entries(&measure);
+	gain = measure_gain(&measure);
+	ereport(DEBUG1, (errmsg_internal("ann: second leaves save %.2f times the codes", gain)));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return gain >= WORTHWHILE;
+}
+
+void
+ann_soar_train(AnnBuilder *builder, const float *mean, const float *queries, const AnnTid *tids,
+			   int num_queries)
+{
+	float lambda = builder->options.soar_lambda;
+
+	if (lambda < 0)
+	{
+		if (builder->set.num_centroids >= MIN_LEAVES && num_queries > 0 &&
+			is_worthwhile(builder, mean, queries, tids, num_queries))
+			lambda = DEFAULT_LAMBDA;
+		else
+			lambda = 0;
+	}
+	builder->meta.soar_lambda = builder->set.num_centroids > 1 ? lambda : 0;
+}
