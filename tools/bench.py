@@ -2,7 +2,8 @@
 
 For each of them, in a database of its own: load the rows, build the index (wall time, CPU time, size),
 then over a sweep of its search setting the recall and the queries per second of one client with a
-prepared statement (pgbench), at last the rate of inserts into the built index. Prints the table of
+prepared statement (pgbench), at last the rate of inserts into the built index, its size after a tenth
+more rows, two clients against one, and the pages that queries read after a restart. Prints the table of
 queries per second at equal recall, writes every point to a CSV file and draws the plot.
 
 Started by tools/bench, which provides the server and the Python packages.
@@ -28,6 +29,9 @@ from psycopg import sql
 from tqdm import tqdm
 
 RECALLS = (0.90, 0.95, 0.98, 0.99)
+
+# Queries whose pages are counted after a restart.
+COLD_QUERIES = 200
 
 
 # ---- What is compared
@@ -219,6 +223,7 @@ class Point:
     """One setting of one method."""
 
     setting: str
+    value: int | None
     recall: float
     worst: float  # recall of the worst 1 % of the queries
     unordered: float
@@ -239,6 +244,8 @@ class Bench:
             f"(SELECT embedding FROM queries WHERE id = {{}}) LIMIT {data.k}"
         )
         self.points = []
+        self.cold_pages = math.nan
+        self.growth = math.nan
 
     def title(self, text):
         return f"{self.method.name}: {text}"
@@ -255,8 +262,9 @@ class Bench:
             copy_vectors(connection, "items", self.data.train, self.title("load"))
             copy_vectors(connection, "queries", self.data.test, self.title("load queries"))
             copy_vectors(connection, "held", self.data.held_rows(self.args.insert_rows), self.title("load"))
-            for table in ("items", "queries"):
+            for table in ("items", "queries", "held"):
                 connection.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (id)")
+            connection.execute("CREATE TABLE plain (LIKE items)")
             connection.execute("VACUUM ANALYZE")
             connection.execute("CHECKPOINT")
 
@@ -312,6 +320,7 @@ class Bench:
         recalls = np.array([recall for recall, _ in judged])
         point = Point(
             label,
+            value,
             recalls.mean(),
             np.sort(recalls)[: max(1, len(recalls) // 100)].mean(),
             np.mean([not ordered for _, ordered in judged]),
@@ -349,11 +358,12 @@ class Bench:
         work = dict(zip((c.name for c in cursor.description), np.mean(counts, axis=0))) if counts else {}
         return float(np.mean(touched)), work
 
-    def pgbench(self, settings):
-        """Queries per second of one client, prepared, with the file's queries in random order."""
-        script = f"\\set id random(0, {len(self.data.test) - 1})\n{self.query.format(':id')};\n"
+    def pgbench(self, settings, statement=None, rows=None, clients=1):
+        """Statements per second, prepared, with ids in random order; the query of the file's queries."""
+        script = f"\\set id random(0, {(rows or len(self.data.test)) - 1})\n"
+        script += (statement or self.query).format(":id") + ";\n"
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        command = ["pgbench", "-n", "-M", "prepared", "-c", "1", "-f", "-", self.database]
+        command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(clients), "-f", "-", self.database]
         environment = {**os.environ, "PGOPTIONS": options}
         rates = []
         for seconds in (1, *[self.args.seconds] * self.args.repeat):  # the first run warms up
@@ -393,6 +403,61 @@ class Bench:
                 self.insert_rate = count / (time.monotonic() - started)
         print(f"{self.method.name:10} {self.insert_rate:.0f} inserts/s", flush=True)
 
+    def cold(self):
+        """Pages read a query over the first queries after a restart, of index, table and TOAST."""
+        if not self.args.restart:
+            return
+        subprocess.run(self.args.restart, shell=True, check=True, stdout=subprocess.DEVNULL)
+        settings = self.settings(self.setting_for(0.95))
+        read = []
+        with connect(self.database, enable_seqscan="off", **settings) as connection:
+            for i in range(min(COLD_QUERIES, len(self.data.test))):
+                explain = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) " + self.query.format(i)
+                top = connection.execute(explain).fetchone()[0][0]["Plan"]
+                read.append(top["Shared Read Blocks"])
+        self.cold_pages = float(np.mean(read))
+        print(f"{self.method.name:10} cold: {self.cold_pages:.0f} pages read a query", flush=True)
+
+    def setting_for(self, recall):
+        """The least value of the search setting that reaches a recall, else the greatest tried."""
+        points = [p for p in self.points if p.value is not None]
+        good = [p.value for p in points if p.recall >= recall]
+        return min(good) if good else max(p.value for p in points)
+
+    def two_clients(self):
+        """What a second client adds, as a factor: queries beside look-ups in a btree, inserts beside
+        those into a table without an index."""
+        settings = {**self.settings(self.setting_for(0.95)), "enable_seqscan": "off"}
+        look_up = "SELECT id FROM queries WHERE id = {}"
+        rows = self.args.insert_rows
+        statements = {
+            "queries": (settings, None, None),
+            "look-ups": ({}, look_up, None),
+            "inserts": ({}, "INSERT INTO items SELECT nextval('more'), embedding FROM held WHERE id = {}", rows),
+            "plain inserts": ({}, "INSERT INTO plain SELECT nextval('more'), embedding FROM held WHERE id = {}", rows),
+        }  # fmt: skip
+        with connect(self.database) as connection:
+            connection.execute("CREATE SEQUENCE more START 2000000001 AS bigint CACHE 1000 MAXVALUE 2147483647")
+        self.factors = {}
+        for name, arguments in statements.items():
+            one, two = (self.pgbench(*arguments, clients=clients) for clients in (1, 2))
+            self.factors[name] = two / one
+        print(f"{self.method.name:10} 2 clients: "
+              + ", ".join(f"{name} {factor:.2f}x" for name, factor in self.factors.items()), flush=True)  # fmt: skip
+
+    def grow(self):
+        """Size of the index after a tenth more rows (with those rolled back), against a fresh one."""
+        rows = max(0, len(self.data.train) // 10 - self.args.insert_rows)
+        with connect(self.database) as connection:
+            for start in range(0, rows, self.args.insert_rows):
+                connection.execute(
+                    "INSERT INTO items SELECT 1000000000 + %s + row_number() OVER (), embedding FROM held LIMIT %s",
+                    (start, min(self.args.insert_rows, rows - start)),
+                )
+            grown = connection.execute("SELECT pg_table_size('items_index')").fetchone()[0]
+        self.growth = grown / self.index_bytes
+        print(f"{self.method.name:10} {self.growth:.2f} times the size after 10 % more rows", flush=True)
+
     def drop(self):
         with connect("postgres") as connection:
             connection.execute(f"DROP DATABASE {self.database} WITH (FORCE)")
@@ -402,6 +467,10 @@ class Bench:
         self.build()
         self.sweep()
         self.insert()
+        if self.method.name == "annivf":
+            self.grow()
+        self.cold()
+        self.two_clients()
         if not self.args.keep:
             self.drop()
 
@@ -432,6 +501,42 @@ def rate_at(points, recall):
     return curve[0].rate
 
 
+def work_at(points, recall, name):
+    """A count of the work per query at a recall, interpolated between the settings around it."""
+    curve = sorted((p for p in points if p.value is not None and name in p.work), key=lambda p: p.recall)
+    return float(np.interp(recall, [p.recall for p in curve], [p.work[name] for p in curve])) if curve else math.nan
+
+
+def report_more(benches):
+    """What stands beside the speed: ratios of annivf to each peer, and its own work."""
+    own = benches[0]
+    lines = []
+    for peer in benches[1:]:
+        facts = [
+            f"build {peer.build_seconds / own.build_seconds:.1f}x faster",
+            f"{peer.build_cpu / own.build_cpu:.1f}x less CPU",
+            f"size 1/{peer.index_bytes / own.index_bytes:.1f}",
+            f"inserts {own.insert_rate / peer.insert_rate:.1f}x",
+        ]
+        if peer.cold_pages > 0:
+            facts.append(f"cold pages a query {own.cold_pages:.0f} to {peer.cold_pages:.0f}")
+        lines.append(f"annivf to {peer.method.name}: " + ", ".join(facts))
+    for recall in (0.95, 0.99):
+        lines.append(
+            f"annivf at {recall}: "
+            + ", ".join(f"{work_at(own.points, recall, name):.0f} {text}" for name, text in WORK.items())
+            + " a query"
+        )
+    lines.append(f"annivf after 10 % more rows: {own.growth:.2f} times the size")
+    for bench in benches:
+        f = bench.factors
+        lines.append(
+            f"{bench.method.name}, 2 clients to 1: queries {f['queries']:.2f}x (btree look-ups {f['look-ups']:.2f}x), "
+            f"inserts {f['inserts']:.2f}x (without an index {f['plain inserts']:.2f}x)"
+        )
+    return "\n".join(lines)
+
+
 def report(benches, data):
     """The table as text."""
     lines = [
@@ -455,6 +560,8 @@ def report(benches, data):
         )
     if ours and len(benches) > 1:
         lines.append("(n x): annivf is so many times as fast")
+    if ours:
+        lines.append(report_more(benches))
     return "\n".join(lines)
 
 
@@ -520,6 +627,7 @@ def parse_arguments():
     add("--maintenance-work-mem", default="1GB", help="of the builds (1GB)")
     add("--output", type=pathlib.Path, default=pathlib.Path("bench-results"), help="directory (bench-results)")
     add("--keep", action="store_true", help="leave the databases of an existing server")
+    add("--restart", help="command that restarts the server (given by tools/bench for its own)")
     add("--pg-config", help="pg_config of the PostgreSQL installation")
     add("--host", help="use a running server")
     add("--port", help="use a running server")

@@ -31,7 +31,7 @@
 #define TOP 10
 /* Share of pseudo-queries' neighbours whose leaves must be searched, and the margin on top. */
 #define COVERAGE 0.97
-#define LEAVES_MARGIN 1.5
+#define LEAVES_MARGIN 1.3
 /* Share of the true neighbours that must lie within z standard deviations. */
 #define BOUND_COVERAGE 0.985
 /* Variance that the rounded table may add to the code's own before it gets 16 bits (SIFT: .006). */

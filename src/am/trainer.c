@@ -3,8 +3,8 @@
  *	  From a sample of the rows to the model: mean, centroids, rotation, codebook.
  *
  * NOTES
- *	  Sizes are chosen here. Automatic leaves: one per 100 rows, but at least 16 sampled rows to
- *	  each, as a centroid that few rows speak for is worth little; less memory therefore means fewer
+ *	  Sizes are chosen here. Automatic leaves: one per 100 rows (of over 256 dimensions: 60), but at
+ *	  least 16 sampled rows to each, as a centroid that few rows speak for is worth little; less memory therefore means fewer
  *	  and larger leaves, never an error. The sample has 64 rows per leaf where memory allows.
  */
 #include "postgres.h"
@@ -20,6 +20,7 @@
 #include "core/kernels.h"
 
 #define ROWS_PER_LEAF 100
+#define ROWS_PER_WIDE_LEAF 60
 #define SAMPLE_PER_LEAF 64
 #define MIN_SAMPLE_PER_LEAF 16
 #define MIN_SAMPLE 10000
@@ -61,6 +62,13 @@ choose_width(const AnnBuilder *builder)
 	return Max(4, (dim + max_blocks - 1) / max_blocks);
 }
 
+/* Of an automatic number of leaves. Where the codes of a leaf take long to score, leaves are smaller. */
+static double
+rows_per_leaf(int dim)
+{
+	return dim > 256 ? ROWS_PER_WIDE_LEAF : ROWS_PER_LEAF;
+}
+
 static AnnKmeansParams
 kmeans_params(AnnBuilder *builder, int dim, double leaves)
 {
@@ -86,7 +94,7 @@ choose_leaves(AnnBuilder *builder, int dim, double rows, double sampled)
 	if (leaves > 0)
 		leaves = Min(leaves, sampled);
 	else
-		leaves = Min(rows / ROWS_PER_LEAF, sampled / MIN_SAMPLE_PER_LEAF);
+		leaves = Min(rows / rows_per_leaf(dim), sampled / MIN_SAMPLE_PER_LEAF);
 	return floor(Max(1, Min(leaves, Min(most, ANN_MAX_LEAVES))));
 }
 
@@ -97,7 +105,7 @@ choose_sample_size(AnnBuilder *builder, int dim)
 {
 	double rows = builder->estimated_rows;
 	double leaves = builder->options.num_leaves > 0 ? builder->options.num_leaves
-													: Max(1, rows / ROWS_PER_LEAF);
+													: Max(1, rows / rows_per_leaf(dim));
 	double wanted = builder->options.training_sample_size > 0
 						? builder->options.training_sample_size
 						: Max(MIN_SAMPLE, leaves * SAMPLE_PER_LEAF);
