@@ -141,11 +141,19 @@
 #define ANN_ESTIMATE_PARALLEL_ARGS void
 #endif
 
-/* Before 17 the server plans parallel builds for btree only: ambuild asks for workers itself. */
+/*
+ * Before 17 the server plans parallel builds for btree only: ambuild asks for workers itself. Code
+ * that uses it includes optimizer/optimizer.h and miscadmin.h.
+ */
 #if PG_VERSION_NUM >= 170000
 #define ANN_SET_CAN_BUILD_PARALLEL(routine) ((routine)->amcanbuildparallel = true)
+#define ann_build_workers(heap, index, index_info) ((index_info)->ii_ParallelWorkers)
 #else
 #define ANN_SET_CAN_BUILD_PARALLEL(routine) ((void) (routine))
+#define ann_build_workers(heap, index, index_info)                                                 \
+	(IsNormalProcessingMode()                                                                      \
+		 ? plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index))              \
+		 : 0)
 #endif
 
 /*

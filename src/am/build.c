@@ -12,6 +12,7 @@
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -34,7 +35,6 @@ typedef struct HeapSource
 	IndexInfo *index_info;
 	BlockNumber num_blocks;
 	double rows_per_block;
-	double heap_tuples; /* of the last full scan */
 	AnnRowVisitor visit;
 	void *visit_arg;
 } HeapSource;
@@ -122,10 +122,8 @@ heap_scan(AnnRowSource *base, AnnRowVisitor visit, void *arg)
 
 	source->visit = visit;
 	source->visit_arg = arg;
-	source->heap_tuples =
-		table_index_build_scan(source->heap, source->builder->index, source->index_info, true,
-							   source->builder->progress, heap_row, source, NULL);
-	return source->heap_tuples;
+	return table_index_build_scan(source->heap, source->builder->index, source->index_info, true,
+								  source->builder->progress, heap_row, source, NULL);
 }
 
 static void
@@ -217,7 +215,7 @@ build_contents(AnnBuilder *builder)
 		ann_meta_init(&untrained, builder->meta.metric, builder->meta.dim, &builder->meta.options);
 		builder->meta = untrained;
 		ann_builder_phase(builder, ANN_PHASE_ENCODE, builder->estimated_rows);
-		builder->source->scan(builder->source, untrained_row, builder);
+		builder->scanned_rows = builder->source->scan(builder->source, untrained_row, builder);
 	}
 }
 
@@ -239,6 +237,9 @@ annivf_build(Relation heap, Relation index, IndexInfo *index_info)
 	ann_builder_init(&builder, index);
 	source.builder = &builder;
 	builder.source = &source.base;
+	builder.heap = heap;
+	builder.index_info = index_info;
+	builder.num_workers = ann_build_workers(heap, index, index_info);
 	builder.progress = true;
 	initial_meta(&builder);
 	pages = MemoryContextAllocZero(builder.context, sizeof(TidPages));
@@ -254,7 +255,7 @@ annivf_build(Relation heap, Relation index, IndexInfo *index_info)
 	ann_meta_write(index, &builder.meta, false);
 	ann_wal_log_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index));
 
-	result->heap_tuples = source.heap_tuples;
+	result->heap_tuples = builder.scanned_rows;
 	result->index_tuples = builder.coded_rows + pages->num;
 	ann_builder_free(&builder);
 	return result;

@@ -1,7 +1,8 @@
 /*
  * build.h
  *	  What the files that make an index share: build.c (CREATE INDEX), train.c (an index that grew
- *	  from empty), trainer.c (sample to model), coder.c (rows to leaves), calibrate.c (defaults).
+ *	  from empty), trainer.c (sample to model), coder.c (rows to leaves), parallel.c (coding by
+ *	  several processes), calibrate.c (defaults).
  */
 #ifndef ANN_AM_BUILD_H
 #define ANN_AM_BUILD_H
@@ -10,6 +11,7 @@
 #include "am/support.h"
 #include "core/kmeans.h"
 #include "core/soar.h"
+#include "port/atomics.h"
 #include "store/leaf.h"
 #include "store/tree.h"
 #include "utils/tuplesort.h"
@@ -64,20 +66,33 @@ typedef struct AnnBuilder
 	Size memory;      /* bytes that all of it may take */
 	MemoryContext context;
 	MemoryContext row_context; /* reset per row */
+	/* Parallel workers that may take part in coding the rows of this heap; 0: none. */
+	int num_workers;
+	Relation heap;
+	IndexInfo *index_info;
 	double estimated_rows;
 	AnnSample sample;
 	AnnModel *model;
 	AnnCentroids set; /* rounded to what is stored */
 	float *rotation;  /* dim * dim floats, or NULL */
+	/* Pseudo-queries as they were held out of the sample, and their rows. */
+	float *queries;
+	AnnTid *query_tids;
+	int num_queries;
 	struct AnnCalibrator *calibrator;
 	char *centroid_blocks; /* coded centroids, or NULL */
-	/* A row that no code can describe, or NULL: its place is the caller's business. */
+	/*
+	 * A row that no code can describe, or NULL: its place is the caller's business. Called after all
+	 * rows were coded, in ascending order.
+	 */
 	void (*exact_row)(void *arg, ItemPointer tid);
-	/* A row that was coded. */
-	void (*coded_row)(void *arg, ItemPointer tid);
 	void (*null_row)(void *arg, ItemPointer tid);
+	/* A row that was coded, in the order of the source; or NULL. */
+	void (*coded_row)(void *arg, ItemPointer tid);
 	void *row_arg;
+	double scanned_rows; /* that the pass over all rows saw */
 	double coded_rows;
+	pg_atomic_uint64 *all_coded_rows; /* by all processes so far; NULL: there is only this one */
 } AnnBuilder;
 
 /* Sets up everything but source, callbacks, meta and flags. Allocates in the current context. */
@@ -106,7 +121,7 @@ extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
  * rotate.c: makes builder->rotation (or not, as options, dimensions and memory say) for codes of
  * meta.width dimensions a block, and rotates the sample, the centroids and the pseudo-queries.
  */
-extern void ann_builder_rotate(AnnBuilder *builder, float *queries, int num_queries);
+extern void ann_builder_rotate(AnnBuilder *builder);
 /*
  * Unit residuals of the first num rows of the sample, num * dim floats out: the sample itself will do.
  * Where rows have a second leaf, half of them are those against its centroid.
@@ -117,8 +132,7 @@ extern void ann_builder_residuals(AnnBuilder *builder, size_t num, float *out);
  * soar.c: sets soar_lambda in the metapage: as the options say, or (automatic) as the
  * sample does, with the pseudo-queries. Needs the centroids and the sample.
  */
-extern void ann_soar_train(AnnBuilder *builder, const float *mean, const float *queries,
-						   const AnnTid *tids, int num_queries);
+extern void ann_soar_train(AnnBuilder *builder, const float *mean);
 
 /*
  * centroids.c: codes of the centroids. Trained after the model; calibrated (or dropped) with the
@@ -131,6 +145,27 @@ extern void ann_centroids_set_places(AnnBuilder *builder, const AnnTid *places);
 
 /* coder.c: codes every row of the source and writes leaves, tree and sections; fills in meta. */
 extern void ann_coder_run(AnnBuilder *builder);
+
+/*
+ * coder.c: the pass of one process: begin, every row (an AnnRowVisitor), finish, which returns the
+ * codes, still to be sorted. coordinate: the process's part of a shared sort, or NULL. memory: for
+ * the sort and a batch of rows.
+ */
+typedef struct AnnCoder AnnCoder;
+extern AnnCoder *ann_coder_begin(AnnBuilder *builder, SortCoordinate coordinate, Size memory);
+extern void ann_coder_row(void *coder, ItemPointer tid, Datum value, bool isnull);
+extern Tuplesortstate *ann_coder_finish(AnnCoder *coder);
+/* The sort alone, for the leader of a shared one. */
+extern Tuplesortstate *ann_coder_sort(SortCoordinate coordinate, Size memory);
+
+/*
+ * parallel.c: the pass of several processes, this one among them. NULL when builder->num_workers is
+ * 0 or no worker can be had. The codes of all, still to be merged, are valid until the end.
+ */
+typedef struct AnnParallel AnnParallel;
+extern AnnParallel *ann_parallel_begin(AnnBuilder *builder);
+extern Tuplesortstate *ann_parallel_code(AnnParallel *parallel);
+extern void ann_parallel_end(AnnParallel *parallel);
 
 /* calibrate.c */
 extern struct AnnCalibrator *
@@ -148,6 +183,14 @@ typedef struct AnnCoded
  * entries. */
 extern void ann_calibrator_add(struct AnnCalibrator *calibrator, const float *rows, int num,
 							   const AnnTid *tids, const AnnCoded *first, const AnnCoded *second);
+
+/*
+ * What a calibrator found, as plain bytes for another one of the same queries, which adds it to its
+ * own. The outcome is the same however the rows were dealt out to calibrators.
+ */
+extern Size ann_calibrator_found_size(int num_queries);
+extern void ann_calibrator_save(const struct AnnCalibrator *calibrator, void *found);
+extern void ann_calibrator_merge(struct AnnCalibrator *calibrator, const void *found);
 /* rho: rms residual of each leaf. Fills in the calibration; *table16 where 8 bits are too few. */
 extern void ann_calibrator_finish(struct AnnCalibrator *calibrator, const float *rho,
 								  AnnCalibrationData *calibration, bool *table16);

@@ -39,9 +39,13 @@
 
 typedef struct AnnCalibrator AnnCalibrator;
 
+/* Rows that are compared with the queries at a time: their products stay in the cache. */
+#define BATCH 512
+
 typedef struct Neighbour
 {
 	float distance;    /* squared L2, or negative inner product */
+	AnnTid tid;        /* decides between equal distances, so that no order of the rows does */
 	uint32 leaf;       /* of its entry that a search meets first, which the rest is about */
 	uint32 other;      /* leaf of its other entry, or the same */
 	float deviation;   /* (estimate - distance) / sigma */
@@ -60,14 +64,13 @@ struct AnnCalibrator
 	float *norms; /* squared norms of the queries */
 	float *bound; /* per query: its worst neighbour's distance, +inf until there are NEIGHBOURS */
 	int *counts;
-	Neighbour *neighbours; /* num * NEIGHBOURS, unordered */
+	Neighbour *neighbours; /* num * NEIGHBOURS, the first counts[] of each query, unordered */
 	uint8 *tables;         /* per query: 8-bit table */
 	float *steps;
 	float *bases;
-	float *products; /* one batch: num * batch */
+	float *products; /* num * BATCH */
 	float *row_norms;
 	float *decoded; /* one code */
-	int room;
 };
 
 /* Tables of all queries, to see what their rounding does. */
@@ -113,6 +116,8 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 	calibrator->tables = palloc((Size) num * pq->num_blocks * ANN_CODEWORDS);
 	calibrator->steps = palloc(sizeof(float) * num);
 	calibrator->bases = palloc(sizeof(float) * num);
+	calibrator->products = palloc(sizeof(float) * num * BATCH);
+	calibrator->row_norms = palloc(sizeof(float) * BATCH);
 	calibrator->decoded = palloc(sizeof(float) * dim);
 	memcpy(calibrator->queries, queries, sizeof(float) * dim * num);
 	memcpy(calibrator->tids, tids, sizeof(AnnTid) * num);
@@ -139,18 +144,29 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 	return calibrator;
 }
 
+static int
+compare_neighbours(const void *a, const void *b)
+{
+	const Neighbour *left = a;
+	const Neighbour *right = b;
+
+	if (left->distance != right->distance)
+		return left->distance > right->distance ? 1 : -1;
+	return memcmp(&left->tid, &right->tid, sizeof(AnnTid));
+}
+
 static Neighbour *
 worst_neighbour(Neighbour *list, int num)
 {
 	Neighbour *worst = list;
 
 	for (int i = 1; i < num; i++)
-		if (list[i].distance > worst->distance)
+		if (compare_neighbours(&list[i], worst) > 0)
 			worst = &list[i];
 	return worst;
 }
 
-/* Fills the query's list up, then replaces its worst neighbour. */
+/* Fills the query's list up, then replaces its worst neighbour by a nearer one. */
 static void
 keep_neighbour(AnnCalibrator *calibrator, int q, const Neighbour *neighbour)
 {
@@ -159,7 +175,13 @@ keep_neighbour(AnnCalibrator *calibrator, int q, const Neighbour *neighbour)
 	if (calibrator->counts[q] < NEIGHBOURS)
 		list[calibrator->counts[q]++] = *neighbour;
 	else
-		*worst_neighbour(list, NEIGHBOURS) = *neighbour;
+	{
+		Neighbour *worst = worst_neighbour(list, NEIGHBOURS);
+
+		if (compare_neighbours(neighbour, worst) >= 0)
+			return;
+		*worst = *neighbour;
+	}
 	if (calibrator->counts[q] == NEIGHBOURS)
 		calibrator->bound[q] = worst_neighbour(list, NEIGHBOURS)->distance;
 }
@@ -234,13 +256,13 @@ consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, int i,
 {
 	const float *query = calibrator->queries + (Size) q * calibrator->dim;
 	Size num_blocks = calibrator->builder->model->pq.num_blocks;
-	Neighbour neighbour = {.leaf = first->leaves[i], .other = first->leaves[i]};
+	Neighbour neighbour = {.tid = tid, .leaf = first->leaves[i], .other = first->leaves[i]};
 
 	if (memcmp(&tid, &calibrator->tids[q], sizeof(tid)) == 0)
 		return;
 	neighbour.distance = calibrator->ip ? -ann_kernels->inner_product(query, row, calibrator->dim)
 										: ann_kernels->l2_squared(query, row, calibrator->dim);
-	if (!(neighbour.distance < calibrator->bound[q]) ||
+	if (!(neighbour.distance < INFINITY) || neighbour.distance > calibrator->bound[q] ||
 		(!calibrator->ip && neighbour.distance == 0))
 		return;
 	if (second != NULL && second->leaves[i] != ANN_NO_LEAF)
@@ -257,23 +279,14 @@ consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, int i,
 	keep_neighbour(calibrator, q, &neighbour);
 }
 
-void
-ann_calibrator_add(AnnCalibrator *calibrator, const float *rows, int num, const AnnTid *tids,
-				   const AnnCoded *first, const AnnCoded *second)
+/* Rows [from, from + num) of a batch, at most BATCH. */
+static void
+add_batch(AnnCalibrator *calibrator, const float *rows, int from, int num, const AnnTid *tids,
+		  const AnnCoded *first, const AnnCoded *second)
 {
 	int dim = calibrator->dim;
 
-	if (calibrator->num == 0 || num == 0)
-		return;
-	if (num > calibrator->room)
-	{
-		MemoryContext context = calibrator->builder->context;
-
-		calibrator->room = num;
-		calibrator->products =
-			MemoryContextAllocHuge(context, sizeof(float) * calibrator->num * num);
-		calibrator->row_norms = MemoryContextAlloc(context, sizeof(float) * num);
-	}
+	rows += (Size) from * dim;
 	ann_kernels->products(calibrator->queries, dim, calibrator->num, rows, dim, num, dim,
 						  calibrator->products, num);
 	for (int i = 0; i < num; i++)
@@ -290,20 +303,48 @@ ann_calibrator_add(AnnCalibrator *calibrator, const float *rows, int num, const 
 			if (offset + calibrator->row_norms[i] + factor * products[i] -
 					64 * FLT_EPSILON * (offset + calibrator->row_norms[i]) <=
 				calibrator->bound[q])
-				consider(calibrator, q, rows + (Size) i * dim, tids[i], i, first, second);
+				consider(calibrator, q, rows + (Size) i * dim, tids[from + i], from + i, first,
+						 second);
 	}
 }
 
-/* ---- after the pass ---- */
-
-static int
-compare_neighbours(const void *a, const void *b)
+void
+ann_calibrator_add(AnnCalibrator *calibrator, const float *rows, int num, const AnnTid *tids,
+				   const AnnCoded *first, const AnnCoded *second)
 {
-	float x = ((const Neighbour *) a)->distance;
-	float y = ((const Neighbour *) b)->distance;
-
-	return (x > y) - (x < y);
+	for (int from = 0; from < num && calibrator->num > 0; from += BATCH)
+		add_batch(calibrator, rows, from, Min(num - from, BATCH), tids, first, second);
 }
+
+/* ---- several calibrators ---- */
+
+Size
+ann_calibrator_found_size(int num_queries)
+{
+	return (sizeof(Neighbour) * NEIGHBOURS + sizeof(int)) * num_queries;
+}
+
+void
+ann_calibrator_save(const AnnCalibrator *calibrator, void *found)
+{
+	Size size = sizeof(Neighbour) * NEIGHBOURS * calibrator->num;
+
+	memcpy(found, calibrator->neighbours, size);
+	memcpy((char *) found + size, calibrator->counts, sizeof(int) * calibrator->num);
+}
+
+void
+ann_calibrator_merge(AnnCalibrator *calibrator, const void *found)
+{
+	const Neighbour *neighbours = found;
+	const int *counts = (const int *) (neighbours + (Size) NEIGHBOURS * calibrator->num);
+
+	for (int q = 0; q < calibrator->num; q++)
+		for (int i = 0; i < counts[q]; i++)
+			keep_neighbour(calibrator, q, &neighbours[(Size) q * NEIGHBOURS + i]);
+}
+
+/* ---- after the pass ---- */
 
 static int
 compare_floats(const void *a, const void *b)

@@ -6,8 +6,11 @@
  *	  One pass over the rows: batches are assigned to leaves by blocked products, encoded, shown to
  *	  the calibrator and put, as leaf, row identifier and code, into a tuplesort: codes are sorted,
  *	  never vectors. The sorted stream is written as contiguous leaves, then the tree, then the
- *	  sections. A row that has a second leaf (core/soar.h) is put twice; the flag in its identifier
- *	  tells the entries apart.
+ *	  sections.
+ *
+ *	  Workers may take part in the pass (parallel.c), in any order. What depends on all rows is
+ *	  therefore gathered from the sorted stream, which is the same however the rows came: the sums of
+ *	  floating point and the rows of the exact and the NULL leaf, which the sort puts at its end.
  */
 #include "postgres.h"
 
@@ -24,13 +27,29 @@
 #include "utils/tuplesort.h"
 
 #include "am/build.h"
+#include "core/soar.h"
 #include "store/centroids.h"
 
-/* Rows assigned together; fewer where they are wide, to stay within a few megabytes. */
-#define MAX_BATCH 512
+/*
+ * Rows assigned together: many, as each batch moves all centroids to their parents' origins, but so
+ * few that nobody waits long for an interrupt; fewer where they are wide, or memory is small.
+ */
+#define MAX_BATCH 4096
+#define MIN_BATCH 8
 #define BATCH_BYTES (4 * 1024 * 1024)
 
-typedef struct Coder
+/* In the sort, rows that no code describes and rows without a vector: after all leaves. */
+#define EXACT_LEAF (PG_INT32_MAX - 1)
+#define NULL_LEAF PG_INT32_MAX
+
+/* What is sorted with a row's leaf and identifier, the code packed two nibbles a byte behind it. */
+typedef struct SortedEntry
+{
+	AnnFactors factors;
+	float distance; /* squared, to the centroid */
+} SortedEntry;
+
+struct AnnCoder
 {
 	AnnBuilder *builder;
 	int dim;
@@ -47,36 +66,47 @@ typedef struct Coder
 	float *residual;
 	void *workspace;
 	Tuplesortstate *sort;
-	TupleTableSlot *in;   /* rows on their way into the sort */
-	TupleTableSlot *slot; /* rows on their way out */
-	bytea *payload;       /* factors, then the code packed two nibbles a byte */
-	double *energy;       /* per leaf: sum of squared residuals */
-	uint32 *counts;       /* per leaf: rows */
-	double num_entries;   /* in the sort */
-} Coder;
+	TupleTableSlot *slot; /* a row on its way into the sort */
+	bytea *payload;       /* SortedEntry and code */
+	bytea *no_payload;    /* of a row without a code */
+};
+
+/* Leaves as they are written. */
+typedef struct Leaves
+{
+	AnnBuilder *builder;
+	AnnNodeEntry *entries;
+	double *energy; /* of each: sum of squared residuals, of first entries */
+	uint32 *counts; /* of each: rows, by their first entries */
+} Leaves;
 
 static Size
 payload_size(const AnnModel *model)
 {
-	return VARHDRSZ + sizeof(AnnFactors) + (model->layout.num_blocks + 1) / 2;
+	return VARHDRSZ + sizeof(SortedEntry) + (model->layout.num_blocks + 1) / 2;
 }
 
-static Tuplesortstate *
-begin_sort(Coder *coder, int kilobytes)
+static TupleDesc
+sort_desc(void)
 {
-	AttrNumber attributes[] = {1, 2};
-	Oid operators[] = {Int4LessOperator, TIDLessOperator};
-	Oid collations[] = {InvalidOid, InvalidOid};
-	bool nulls_first[] = {false, false};
 	TupleDesc desc = CreateTemplateTupleDesc(3);
 
 	TupleDescInitEntry(desc, 1, "leaf", INT4OID, -1, 0);
 	TupleDescInitEntry(desc, 2, "tid", TIDOID, -1, 0);
 	TupleDescInitEntry(desc, 3, "code", BYTEAOID, -1, 0);
-	coder->in = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-	coder->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
-	return tuplesort_begin_heap(desc, 2, attributes, operators, collations, nulls_first, kilobytes,
-								NULL, TUPLESORT_NONE);
+	return desc;
+}
+
+Tuplesortstate *
+ann_coder_sort(SortCoordinate coordinate, Size memory)
+{
+	AttrNumber attributes[] = {1, 2};
+	Oid operators[] = {Int4LessOperator, TIDLessOperator};
+	Oid collations[] = {InvalidOid, InvalidOid};
+	bool nulls_first[] = {false, false};
+
+	return tuplesort_begin_heap(sort_desc(), 2, attributes, operators, collations, nulls_first,
+								Max(1024, Min(memory / 1024, INT_MAX)), coordinate, TUPLESORT_NONE);
 }
 
 static void
@@ -87,17 +117,16 @@ coded_init(AnnCoded *coded, const AnnModel *model, int room)
 	coded->factors = palloc(sizeof(AnnFactors) * room);
 }
 
-static void
-coder_init(Coder *coder, AnnBuilder *builder)
+AnnCoder *
+ann_coder_begin(AnnBuilder *builder, SortCoordinate coordinate, Size memory)
 {
+	AnnCoder *coder = palloc0(sizeof(AnnCoder));
 	const AnnModel *model = builder->model;
-	Size leaves = builder->set.num_centroids;
-	Size used = ann_centroids_size(model->dim, leaves) + BATCH_BYTES;
+	Size batch = Min(BATCH_BYTES, memory / 4);
 
-	memset(coder, 0, sizeof(*coder));
 	coder->builder = builder;
 	coder->dim = model->dim;
-	coder->room = Max(8, Min(MAX_BATCH, BATCH_BYTES / (model->dim * (int) sizeof(float))));
+	coder->room = Max(MIN_BATCH, Min(MAX_BATCH, batch / (model->dim * sizeof(float))));
 	coder->rows = palloc(sizeof(float) * model->dim * coder->room);
 	coder->incoming =
 		model->rotation == NULL ? coder->rows : palloc(sizeof(float) * model->dim * coder->room);
@@ -115,46 +144,53 @@ coder_init(Coder *coder, AnnBuilder *builder)
 		ann_centroids_assign_workspace_size(&builder->set, coder->room), MCXT_ALLOC_HUGE);
 	coder->payload = palloc0(payload_size(model));
 	SET_VARSIZE(coder->payload, payload_size(model));
-	coder->energy = palloc_extended(sizeof(double) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	coder->counts = palloc_extended(sizeof(uint32) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	coder->sort = begin_sort(
-		coder, Max(1024, (int) ((builder->memory - Min(used, builder->memory / 2)) / 1024)));
+	coder->no_payload = palloc(VARHDRSZ);
+	SET_VARSIZE(coder->no_payload, VARHDRSZ);
+	coder->slot = MakeSingleTupleTableSlot(sort_desc(), &TTSOpsVirtual);
+	coder->sort = ann_coder_sort(coordinate, memory - batch);
+	return coder;
+}
+
+static void
+put_entry(AnnCoder *coder, int32 leaf, const ItemPointerData *tid, bytea *payload)
+{
+	TupleTableSlot *slot = coder->slot;
+
+	ExecClearTuple(slot);
+	slot->tts_values[0] = Int32GetDatum(leaf);
+	slot->tts_values[1] = PointerGetDatum(tid);
+	slot->tts_values[2] = PointerGetDatum(payload);
+	memset(slot->tts_isnull, false, 3);
+	ExecStoreVirtualTuple(slot);
+	tuplesort_puttupleslot(coder->sort, slot);
 }
 
 /* Puts an entry of row i of the batch into the sort; flags: of its row identifier. */
 static void
-put_entry(Coder *coder, int i, const AnnCoded *coded, uint16 flags)
+put_coded(AnnCoder *coder, int i, const AnnCoded *coded, uint16 flags)
 {
 	const AnnModel *model = coder->builder->model;
 	int num_blocks = model->layout.num_blocks;
 	const uint8 *codes = coded->codes + (Size) i * num_blocks;
-	AnnTid flagged = coder->tids[i];
 	char *out = VARDATA(coder->payload);
-	TupleTableSlot *slot = coder->in;
+	SortedEntry entry = {.factors = coded->factors[i], .distance = coder->distances[i]};
+	AnnTid flagged = coder->tids[i];
 	ItemPointerData tid;
 
 	flagged.offset |= flags;
-	memcpy(out, &coded->factors[i], sizeof(AnnFactors));
-	out += sizeof(AnnFactors);
+	memcpy(out, &entry, sizeof(entry));
+	out += sizeof(entry);
 	for (int m = 0; m + 1 < num_blocks; m += 2)
 		out[m / 2] = codes[m] | codes[m + 1] << 4;
 	if (num_blocks % 2 == 1)
 		out[num_blocks / 2] = codes[num_blocks - 1];
 	ann_tid_to_pointer(flagged, &tid);
-
-	ExecClearTuple(slot);
-	slot->tts_values[0] = Int32GetDatum((int32) coded->leaves[i]);
-	slot->tts_values[1] = PointerGetDatum(&tid);
-	slot->tts_values[2] = PointerGetDatum(coder->payload);
-	memset(slot->tts_isnull, false, 3);
-	ExecStoreVirtualTuple(slot);
-	tuplesort_puttupleslot(coder->sort, slot);
-	coder->num_entries += 1;
+	put_entry(coder, (int32) coded->leaves[i], &tid, coder->payload);
 }
 
-/* Codes row i of the batch for a leaf; false when no code describes it. */
+/* Codes row i of the batch for a leaf, as the entry at a place; false when no code describes it. */
 static bool
-encode_row(Coder *coder, int i, const AnnCoded *coded, uint32 leaf, int place)
+encode_row(AnnCoder *coder, int i, const AnnCoded *coded, uint32 leaf, int place)
 {
 	const AnnBuilder *builder = coder->builder;
 	const AnnModel *model = builder->model;
@@ -168,10 +204,12 @@ encode_row(Coder *coder, int i, const AnnCoded *coded, uint32 leaf, int place)
 
 /* The nearest leaf of each row of the batch, and the list of near ones where a second is wanted. */
 static void
-assign_batch(Coder *coder)
+assign_batch(AnnCoder *coder)
 {
 	const AnnCentroids *set = &coder->builder->set;
 
+	if (coder->incoming != coder->rows)
+		ann_model_rotate(coder->builder->model, coder->incoming, coder->num, coder->rows);
 	if (coder->near == NULL)
 	{
 		ann_centroids_assign(set, coder->rows, coder->dim, coder->num, coder->first.leaves,
@@ -188,7 +226,7 @@ assign_batch(Coder *coder)
 
 /* The second entry of row i, which now stands at `place` of the batch, with its first one. */
 static void
-put_second(Coder *coder, int i, int place)
+put_second(AnnCoder *coder, int i, int place)
 {
 	const AnnBuilder *builder = coder->builder;
 	uint32 leaf = ann_soar_second(&builder->set, builder->model->soar_lambda,
@@ -196,42 +234,39 @@ put_second(Coder *coder, int i, int place)
 								  coder->near + i * ANN_NEAR_LEAVES, coder->residual);
 
 	if (leaf != ANN_NO_LEAF && encode_row(coder, place, &coder->second, leaf, place))
-		put_entry(coder, place, &coder->second, ANN_TID_SECONDARY);
+		put_coded(coder, place, &coder->second, ANN_TID_SECONDARY);
 	else
 		coder->second.leaves[place] = ANN_NO_LEAF;
 }
 
 /* Encodes the batch; rows that no code describes are taken out of it. */
 static void
-flush_batch(Coder *coder)
+flush_batch(AnnCoder *coder)
 {
 	AnnBuilder *builder = coder->builder;
 	AnnCoded *first = &coder->first;
 	bool has_second = coder->near != NULL;
 	int kept = 0;
 
-	CHECK_FOR_INTERRUPTS();
-	if (coder->incoming != coder->rows)
-		ann_model_rotate(builder->model, coder->incoming, coder->num, coder->rows);
 	assign_batch(coder);
 	for (int i = 0; i < coder->num; i++)
 	{
 		const float *row = coder->rows + (Size) i * coder->dim;
-		uint32 leaf = first->leaves[i];
 		ItemPointerData tid;
 
+		if (i % 256 == 0)
+			CHECK_FOR_INTERRUPTS();
 		ann_tid_to_pointer(coder->tids[i], &tid);
-		if (!encode_row(coder, i, first, leaf, kept))
+		if (!encode_row(coder, i, first, first->leaves[i], kept))
 		{
-			builder->exact_row(builder->row_arg, &tid);
+			put_entry(coder, EXACT_LEAF, &tid, coder->no_payload);
 			continue;
 		}
 		if (kept < i)
 			memcpy(coder->rows + (Size) kept * coder->dim, row, sizeof(float) * coder->dim);
 		coder->tids[kept] = coder->tids[i];
-		coder->energy[leaf] += coder->distances[i];
-		coder->counts[leaf]++;
-		put_entry(coder, kept, first, 0);
+		coder->distances[kept] = coder->distances[i];
+		put_coded(coder, kept, first, 0);
 		if (has_second)
 			put_second(coder, i, kept);
 		kept++;
@@ -242,13 +277,15 @@ flush_batch(Coder *coder)
 					   has_second ? &coder->second : NULL);
 	builder->coded_rows += kept;
 	coder->num = 0;
-	ann_builder_done(builder, builder->coded_rows);
+	ann_builder_done(builder, builder->all_coded_rows == NULL
+								  ? builder->coded_rows
+								  : pg_atomic_add_fetch_u64(builder->all_coded_rows, kept));
 }
 
-static void
-code_row(void *arg, ItemPointer tid, Datum value, bool isnull)
+void
+ann_coder_row(void *arg, ItemPointer tid, Datum value, bool isnull)
 {
-	Coder *coder = arg;
+	AnnCoder *coder = arg;
 	AnnBuilder *builder = coder->builder;
 	MemoryContext old;
 	struct varlena *detoasted;
@@ -256,7 +293,7 @@ code_row(void *arg, ItemPointer tid, Datum value, bool isnull)
 
 	if (isnull)
 	{
-		builder->null_row(builder->row_arg, tid);
+		put_entry(coder, NULL_LEAF, tid, coder->no_payload);
 		return;
 	}
 	old = MemoryContextSwitchTo(builder->row_context);
@@ -268,74 +305,135 @@ code_row(void *arg, ItemPointer tid, Datum value, bool isnull)
 						coder->incoming + (Size) coder->num * coder->dim))
 		coder->tids[coder->num++] = ann_tid_from_pointer(tid);
 	else
-		builder->exact_row(builder->row_arg, tid);
+		put_entry(coder, EXACT_LEAF, tid, coder->no_payload);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(builder->row_context);
 	if (coder->num == coder->room)
 		flush_batch(coder);
 }
 
-/* Node entries of the leaves, not yet with blocks; *rho the rms residual of each. */
-static AnnNodeEntry *
-make_entries(Coder *coder, float **rho)
+Tuplesortstate *
+ann_coder_finish(AnnCoder *coder)
 {
-	AnnBuilder *builder = coder->builder;
-	uint32 num = builder->set.num_centroids;
-	AnnNodeEntry *entries = palloc_extended(sizeof(AnnNodeEntry) * num, MCXT_ALLOC_HUGE);
+	if (coder->num > 0)
+		flush_batch(coder);
+	ExecDropSingleTupleTableSlot(coder->slot);
+	return coder->sort;
+}
 
-	*rho = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
+/* The pass in this process alone. */
+static Tuplesortstate *
+code_alone(AnnBuilder *builder)
+{
+	Size used = ann_centroids_size(builder->model->dim, builder->set.num_centroids);
+	AnnCoder *coder =
+		ann_coder_begin(builder, NULL, builder->memory - Min(used, builder->memory / 2));
+
+	builder->scanned_rows = builder->source->scan(builder->source, ann_coder_row, coder);
+	return ann_coder_finish(coder);
+}
+
+/* Node entries of the leaves, not yet with blocks, energy and counts. */
+static void
+init_leaves(Leaves *leaves, AnnBuilder *builder)
+{
+	uint32 num = builder->set.num_centroids;
+
+	leaves->builder = builder;
+	leaves->entries = palloc_extended(sizeof(AnnNodeEntry) * num, MCXT_ALLOC_HUGE);
+	leaves->energy = palloc_extended(sizeof(double) * num, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	leaves->counts = palloc_extended(sizeof(uint32) * num, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < num; i++)
 	{
-		AnnNodeEntry *entry = &entries[i];
+		AnnNodeEntry *entry = &leaves->entries[i];
 
-		(*rho)[i] = coder->counts[i] > 0 ? sqrt(coder->energy[i] / coder->counts[i]) : 0;
 		memset(entry, 0, sizeof(*entry));
 		entry->leaf = builder->meta.next_leaf + i;
 		entry->head_blkno = InvalidBlockNumber;
 		entry->hint_blkno = InvalidBlockNumber;
 		entry->norm2 = builder->set.centroid_bias[i];
-		entry->rho = (*rho)[i];
 	}
-	return entries;
 }
 
-/* The sorted codes as contiguous leaves. */
+/* Writes a coded row; codes: scratch, num_blocks bytes. */
 static void
-write_leaves(Coder *coder, AnnNodeEntry *entries)
+write_entry(Leaves *leaves, AnnBulkWriter *writer, uint32 leaf, ItemPointer tid,
+			const char *payload, uint8 *codes)
 {
-	AnnBuilder *builder = coder->builder;
-	int num_blocks = builder->model->layout.num_blocks;
-	uint8 *codes = palloc(num_blocks + 1);
+	int num_blocks = leaves->builder->model->layout.num_blocks;
+	AnnEntry entry = {.codes = codes, .tid = ann_tid_from_pointer(tid)};
+	SortedEntry sorted;
+
+	entry.secondary = (entry.tid.offset & ANN_TID_SECONDARY) != 0;
+	entry.tid.offset &= ~ANN_TID_FLAGS;
+
+	memcpy(&sorted, payload, sizeof(sorted));
+	payload += sizeof(sorted);
+	for (int m = 0; m < num_blocks; m++)
+		codes[m] = (uint8) payload[m / 2] >> (m % 2 * 4) & 0x0f;
+	entry.factors = sorted.factors;
+	ann_bulk_add(writer, leaf, &entry);
+	if (entry.secondary)
+		return;
+	leaves->energy[leaf] += sorted.distance;
+	leaves->counts[leaf]++;
+}
+
+/* The sorted codes as contiguous leaves; rows without a code to whom they concern. */
+static void
+write_leaves(Leaves *leaves, Tuplesortstate *sort)
+{
+	AnnBuilder *builder = leaves->builder;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(sort_desc(), &TTSOpsMinimalTuple);
+	uint8 *codes = palloc(builder->model->layout.num_blocks);
 	AnnBulkWriter *writer =
-		ann_bulk_begin(builder->index, builder->model, entries, builder->log_pages);
+		ann_bulk_begin(builder->index, builder->model, leaves->entries, builder->log_pages);
 	double done = 0;
 
-	ann_builder_phase(builder, ANN_PHASE_WRITE, coder->num_entries);
-	while (tuplesort_gettupleslot(coder->sort, true, false, coder->slot, NULL))
+	ann_builder_phase(builder, ANN_PHASE_WRITE, builder->coded_rows);
+	while (tuplesort_gettupleslot(sort, true, false, slot, NULL))
 	{
-		AnnEntry entry = {.codes = codes};
-		const char *payload;
 		bool isnull;
-		uint32 leaf = DatumGetInt32(slot_getattr(coder->slot, 1, &isnull));
+		int32 leaf = DatumGetInt32(slot_getattr(slot, 1, &isnull));
+		ItemPointer tid = (ItemPointer) DatumGetPointer(slot_getattr(slot, 2, &isnull));
 
-		entry.tid = ann_tid_from_pointer(
-			(ItemPointer) DatumGetPointer(slot_getattr(coder->slot, 2, &isnull)));
-		entry.secondary = (entry.tid.offset & ANN_TID_SECONDARY) != 0;
-		entry.tid.offset &= ~ANN_TID_FLAGS;
-		payload = VARDATA_ANY(DatumGetPointer(slot_getattr(coder->slot, 3, &isnull)));
-		memcpy(&entry.factors, payload, sizeof(AnnFactors));
-		payload += sizeof(AnnFactors);
-		for (int m = 0; m < num_blocks; m++)
-			codes[m] = (uint8) payload[m / 2] >> (m % 2 * 4) & 0x0f;
-		ann_bulk_add(writer, leaf, &entry);
+		if (leaf >= EXACT_LEAF && writer != NULL)
+		{
+			ann_bulk_finish(writer);
+			writer = NULL;
+		}
+		if (leaf == NULL_LEAF)
+			builder->null_row(builder->row_arg, tid);
+		else if (leaf == EXACT_LEAF)
+			builder->exact_row(builder->row_arg, tid);
+		else
+			write_entry(leaves, writer, leaf, tid,
+						VARDATA_ANY(DatumGetPointer(slot_getattr(slot, 3, &isnull))), codes);
 		done += 1;
 		if ((int64) done % 1024 == 0)
 		{
 			CHECK_FOR_INTERRUPTS();
-			ann_builder_done(builder, done);
+			ann_builder_done(builder, Min(done, builder->coded_rows));
 		}
 	}
-	ann_bulk_finish(writer);
+	if (writer != NULL)
+		ann_bulk_finish(writer);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* The rms residual of each leaf, into its entry as well. */
+static float *
+leaf_residuals(Leaves *leaves)
+{
+	uint32 num = leaves->builder->set.num_centroids;
+	float *rho = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
+
+	for (uint32 i = 0; i < num; i++)
+	{
+		rho[i] = leaves->counts[i] > 0 ? sqrt(leaves->energy[i] / leaves->counts[i]) : 0;
+		leaves->entries[i].rho = rho[i];
+	}
+	return rho;
 }
 
 /* The parents of the centroids, if they are kept, and the pages of the codes. */
@@ -421,27 +519,25 @@ void
 ann_coder_run(AnnBuilder *builder)
 {
 	MemoryContext old = MemoryContextSwitchTo(builder->context);
-	Coder coder;
-	AnnNodeEntry *entries;
-	float *rho;
+	AnnParallel *parallel = ann_parallel_begin(builder);
+	Tuplesortstate *sort;
+	Leaves leaves;
 	bool table16 = false;
 
-	coder_init(&coder, builder);
 	ann_builder_phase(builder, ANN_PHASE_ENCODE, builder->estimated_rows);
-	builder->source->scan(builder->source, code_row, &coder);
-	if (coder.num > 0)
-		flush_batch(&coder);
+	sort = parallel != NULL ? ann_parallel_code(parallel) : code_alone(builder);
+	ann_builder_phase(builder, ANN_PHASE_SORT, builder->coded_rows);
+	tuplesort_performsort(sort);
+	init_leaves(&leaves, builder);
+	write_leaves(&leaves, sort);
+	tuplesort_end(sort);
+	if (parallel != NULL)
+		ann_parallel_end(parallel);
 
-	entries = make_entries(&coder, &rho);
-	ann_calibrator_finish(builder->calibrator, rho, &builder->model->calibration, &table16);
+	ann_calibrator_finish(builder->calibrator, leaf_residuals(&leaves),
+						  &builder->model->calibration, &table16);
 	if (table16)
 		builder->meta.flags |= ANN_META_TABLE16;
-	ann_builder_phase(builder, ANN_PHASE_SORT, coder.num_entries);
-	tuplesort_performsort(coder.sort);
-	write_leaves(&coder, entries);
-	write_model(builder, entries);
-	tuplesort_end(coder.sort);
-	ExecDropSingleTupleTableSlot(coder.slot);
-	ExecDropSingleTupleTableSlot(coder.in);
+	write_model(builder, leaves.entries);
 	MemoryContextSwitchTo(old);
 }

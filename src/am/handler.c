@@ -142,6 +142,7 @@ ann_annivf_handler(PG_FUNCTION_ARGS)
 	routine->amoptionalkey = true;
 	routine->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
 	routine->amkeytype = InvalidOid;
+	ANN_SET_CAN_BUILD_PARALLEL(routine);
 
 	routine->ambuild = annivf_build;
 	routine->ambuildempty = annivf_buildempty;

@@ -135,7 +135,7 @@ is_worth_it(const AnnBuilder *builder)
 }
 
 void
-ann_builder_rotate(AnnBuilder *builder, float *queries, int num_queries)
+ann_builder_rotate(AnnBuilder *builder)
 {
 	int dim = builder->meta.dim;
 	Size bytes = ann_rotation_workspace_size(dim);
@@ -172,6 +172,6 @@ ann_builder_rotate(AnnBuilder *builder, float *queries, int num_queries)
 	rotate_rows(builder, builder->sample.rows, builder->sample.num);
 	rotate_rows(builder, builder->set.centroids, builder->set.num_centroids);
 	rotate_rows(builder, builder->set.parents, builder->set.num_parents);
-	rotate_rows(builder, queries, num_queries);
+	rotate_rows(builder, builder->queries, builder->num_queries);
 	ann_centroids_rebias(&builder->set);
 }

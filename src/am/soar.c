@@ -283,15 +283,15 @@ is_worthwhile(AnnBuilder *builder, const float *mean, const float *queries, cons
 }
 
 void
-ann_soar_train(AnnBuilder *builder, const float *mean, const float *queries, const AnnTid *tids,
-			   int num_queries)
+ann_soar_train(AnnBuilder *builder, const float *mean)
 {
 	float lambda = builder->options.soar_lambda;
 
 	if (lambda < 0)
 	{
-		if (builder->set.num_centroids >= MIN_LEAVES && num_queries > 0 &&
-			is_worthwhile(builder, mean, queries, tids, num_queries))
+		if (builder->set.num_centroids >= MIN_LEAVES && builder->num_queries > 0 &&
+			is_worthwhile(builder, mean, builder->queries, builder->query_tids,
+						  builder->num_queries))
 			lambda = DEFAULT_LAMBDA;
 		else
 			lambda = 0;

@@ -257,21 +257,21 @@ train_codes(AnnBuilder *builder, float *mean)
 }
 
 /* Holds pseudo-queries out of the training where the sample can spare them, and copies them. */
-static int
-hold_out_queries(AnnBuilder *builder, int dim, float **queries, AnnTid **tids)
+static void
+hold_out_queries(AnnBuilder *builder, int dim)
 {
 	AnnSample *sample = &builder->sample;
 	int num = Min(PSEUDO_QUERIES, sample->num);
 
 	if (sample->num > 1)
 		ann_sample_hold_out(sample, dim, Min((size_t) num, sample->num - 1), builder->options.seed);
-	*queries = build_alloc(builder, sizeof(float) * dim * Max(num, 1));
-	*tids = build_alloc(builder, sizeof(AnnTid) * Max(num, 1));
-	memcpy(*queries, sample->rows + (sample->num - num) * dim, sizeof(float) * dim * num);
-	memcpy(*tids, sample->tids + (sample->num - num), sizeof(AnnTid) * num);
+	builder->num_queries = num;
+	builder->queries = build_alloc(builder, sizeof(float) * dim * Max(num, 1));
+	builder->query_tids = build_alloc(builder, sizeof(AnnTid) * Max(num, 1));
+	memcpy(builder->queries, sample->rows + (sample->num - num) * dim, sizeof(float) * dim * num);
+	memcpy(builder->query_tids, sample->tids + (sample->num - num), sizeof(AnnTid) * num);
 	if (sample->num >= 20 * PSEUDO_QUERIES)
 		sample->num -= num;
-	return num;
 }
 
 bool
@@ -279,9 +279,6 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 {
 	AnnMetaData *meta = &builder->meta;
 	float *mean;
-	float *queries;
-	AnnTid *tids;
-	int num_queries;
 
 	ann_builder_phase(builder, ANN_PHASE_SAMPLE, 0);
 	builder->estimated_rows = builder->source->count(builder->source);
@@ -292,18 +289,19 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 		return false;
 
 	mean = center_sample(builder, meta->dim);
-	num_queries = hold_out_queries(builder, meta->dim, &queries, &tids);
+	hold_out_queries(builder, meta->dim);
 	meta->width = choose_width(builder);
 	meta->num_blocks = (meta->dim + meta->width - 1) / meta->width;
 	train_centroids(builder, meta->dim);
-	ann_soar_train(builder, mean, queries, tids, num_queries);
-	ann_builder_rotate(builder, queries, num_queries);
+	ann_soar_train(builder, mean);
+	ann_builder_rotate(builder);
 	round_centroids(builder, meta->dim);
 	meta->trained_rows = builder->sample.num;
 	train_codes(builder, mean);
 	ann_centroids_train(builder);
 	pfree(builder->sample.rows);
 	pfree(builder->sample.tids);
-	builder->calibrator = ann_calibrator_create(builder, queries, tids, num_queries);
+	builder->calibrator =
+		ann_calibrator_create(builder, builder->queries, builder->query_tids, builder->num_queries);
 	return true;
 }

@@ -100,21 +100,22 @@ ann_centroids_rebias(AnnCentroids *set)
 		set->centroid_bias[c] = ann_kernels->norm_squared(set->centroids + c * dim, set->dim);
 }
 
-/* Chunks of a constant length, which compilers vectorise at -O2 too. */
+/*
+ * Chunks of a constant length, which compilers vectorise at -O2 too, if each index is plain: gcc
+ * makes of a[d + i] four loads of one float.
+ */
 void
 ann_subtract(float *out, const float *a, const float *b, int dim)
 {
-	int d = 0;
-
-	for (; d + 16 <= dim; d += 16)
+	for (; dim >= 16; dim -= 16, a += 16, b += 16, out += 16)
 	{
 		float chunk[16];
 
 		for (int i = 0; i < 16; i++)
-			chunk[i] = a[d + i] - b[d + i];
-		memcpy(out + d, chunk, sizeof(chunk));
+			chunk[i] = a[i] - b[i];
+		memcpy(out, chunk, sizeof(chunk));
 	}
-	for (; d < dim; d++)
+	for (int d = 0; d < dim; d++)
 		out[d] = a[d] - b[d];
 }
 

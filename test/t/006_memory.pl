@@ -108,28 +108,33 @@ sub files
 
 my $files = files();
 my $cancelled = 0;
-for my $phase ('initializing', 'sampling rows', 'training centroids', 'training codes', 'assigning and encoding rows', 'sorting codes', 'writing leaves')
+for my $workers (0, 2)
 {
-	my ($build) = start_clients($node, build => [ 1, 1, 'CREATE INDEX cancelled_v ON cancelled USING annivf (v) WITH (training_iterations = 30);' ]);
-	my $met = $node->safe_psql('postgres', "SELECT cancel_in('$phase')");
+	$node->safe_psql('postgres', "ALTER TABLE cancelled SET (parallel_workers = $workers)");
+	for my $phase ('initializing', 'sampling rows', 'training centroids', 'training codes', 'assigning and encoding rows', 'sorting codes', 'writing leaves')
+	{
+		my ($build) = start_clients($node, build => [ 1, 1, 'CREATE INDEX cancelled_v ON cancelled USING annivf (v) WITH (training_iterations = 30);' ]);
+		my $met = $node->safe_psql('postgres', "SELECT cancel_in('$phase')");
 
-	$build->{run}->finish;
-	my $done = $node->safe_psql('postgres', "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'cancelled_v')");
-	note("wanted $phase, met $met, done $done");
-	if ($done eq 't')
-	{
-		# it was over before the request came
-		$node->safe_psql('postgres', 'DROP INDEX cancelled_v');
-		pass("$phase: too late to be cancelled");
+		$build->{run}->finish;
+		my $done = $node->safe_psql('postgres', "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'cancelled_v')");
+		note("$workers workers: wanted $phase, met $met, done $done");
+		if ($done eq 't')
+		{
+			# it was over before the request came
+			$node->safe_psql('postgres', 'DROP INDEX cancelled_v');
+			pass("$phase: too late to be cancelled");
+		}
+		else
+		{
+			$cancelled++;
+			like($build->{err}, qr/ERROR:  canceling statement due to user request/, "$phase: cancelled");
+		}
+		wait_for_rows($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
+		is(files(), $files, "$phase: no file is left");
 	}
-	else
-	{
-		$cancelled++;
-		like($build->{err}, qr/ERROR:  canceling statement due to user request/, "$phase: cancelled");
-	}
-	is(files(), $files, "$phase: no file is left");
 }
-cmp_ok($cancelled, '>=', 3, 'builds were cancelled');
+cmp_ok($cancelled, '>=', 6, 'builds were cancelled');
 $node->safe_psql('postgres', 'CREATE INDEX cancelled_v ON cancelled USING annivf (v); INSERT INTO cancelled SELECT 20000 + i, anything(64) FROM generate_series(1, 50) i');
 check_index($node, 'cancelled', '<->', 'built at last', 100);
 
