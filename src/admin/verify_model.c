@@ -138,10 +138,11 @@ content_fault(uint16 kind, const char *bytes, Size num_bytes)
 
 	if (kind == ANN_SECTION_CALIBRATION)
 	{
-		if (!(calibration->z > 0 && calibration->leaves_at_10 >= 1 &&
-			  calibration->leaves_growth >= 0 && calibration->leaves_growth <= 2 &&
-			  calibration->leaf_bias >= 0 && calibration->leaf_bias <= 1 &&
-			  isfinite(calibration->z) && isfinite(calibration->leaves_at_10)))
+		if (!(calibration->z > 0 && calibration->z_wide >= calibration->z &&
+			  calibration->leaves_at_10 >= 1 && calibration->leaves_growth >= 0 &&
+			  calibration->leaves_growth <= 2 && calibration->leaf_bias >= 0 &&
+			  calibration->leaf_bias <= 1 && isfinite(calibration->z_wide) &&
+			  isfinite(calibration->leaves_at_10)))
 			return "impossible calibration";
 	}
 	else if (kind == ANN_SECTION_MEAN || kind == ANN_SECTION_CODEBOOK ||

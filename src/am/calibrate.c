@@ -34,6 +34,8 @@
 #define LEAVES_MARGIN 1.3
 /* Share of the true neighbours that must lie within z standard deviations. */
 #define BOUND_COVERAGE 0.985
+/* The same where so many leaves are searched that the bound would be what recall fails for. */
+#define WIDE_COVERAGE 0.997
 /* Variance that the rounded table may add to the code's own before it gets 16 bits (SIFT: .006). */
 #define TABLE_VARIANCE 0.2
 
@@ -478,7 +480,10 @@ calibrate_bound(AnnCalibrator *calibrator, AnnCalibrationData *calibration, bool
 			table_variance += (double) neighbour->table_error * neighbour->table_error;
 		}
 	if (num > 0)
+	{
 		calibration->z = Max(1, Min(6, quantile(deviations, num, BOUND_COVERAGE)));
+		calibration->z_wide = Max(1, Min(6, quantile(deviations, num, WIDE_COVERAGE)));
+	}
 	*table16 = table_variance > TABLE_VARIANCE * variance;
 	ereport(DEBUG1, (errmsg_internal("ann: bound %.2f sigma; a table of 8 bits adds %.3f of the "
 									 "codes' variance",
@@ -497,6 +502,7 @@ ann_calibrator_finish(AnnCalibrator *calibrator, const float *rho, AnnCalibratio
 
 	memset(calibration, 0, sizeof(*calibration));
 	calibration->z = 3;
+	calibration->z_wide = 4;
 	calibration->leaves_at_10 = Max(1, calibrator->builder->set.num_centroids / 20.0);
 	calibration->leaves_growth = 0.3f;
 	for (int q = 0; q < calibrator->num; q++)

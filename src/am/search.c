@@ -42,8 +42,25 @@
 /* Leaves that have a say in the inner product's weight. */
 #define WEIGHT_LEAVES 32
 
+/* How far ahead of the leaf at hand the lines of others are asked for. */
+#ifndef PREFETCH_LEAVES
+#define PREFETCH_LEAVES 3
+#endif
+
 /* Later passes keep this many times as much. */
 #define KEEP_GROWTH 4
+
+/*
+ * The width of the bound for a number of leaves: who searches twice as many as the index would by
+ * itself wants recall that the usual width does not reach; between the two it grows with the logarithm.
+ */
+static float
+bound_width(const AnnCalibrationData *calibration, double num_leaves)
+{
+	double share = log2(num_leaves / calibration->leaves_at_10);
+
+	return calibration->z + Max(0, Min(share, 1)) * (calibration->z_wide - calibration->z);
+}
 
 static void
 init_pool(AnnSearch *search, size_t keep)
@@ -83,9 +100,10 @@ ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, u
 	search->context = CurrentMemoryContext;
 	search->exact = exact;
 	search->stats = stats;
-	ann_query_init(&search->query, model, values, with_bounds ? model->calibration.z : 0);
-	search->model = *model;
 	search->num_first = num_first > 0 ? num_first : ceil(model->calibration.leaves_at_10);
+	ann_query_init(&search->query, model, values,
+				   with_bounds ? bound_width(&model->calibration, search->num_first) : 0);
+	search->model = *model;
 	window =
 		model->form == ANN_CODE_IP ? Max(search->num_first, WEIGHT_LEAVES / 2) : search->num_first;
 	ann_leaves_init(&search->leaves, index, &search->model, search->query.vector,
@@ -206,9 +224,10 @@ open_leaf(AnnSearch *search, uint32 rank)
 
 	ann_query_bounds(&search->query, leaf->score, leaf->entry.norm2, &search->bounds);
 	ann_leaf_cursor_init(&search->cursor, search->index, &search->model, &leaf->entry);
-	if (ann_leaves_is_ready(&search->leaves, rank + 1))
-		ann_leaf_prefetch(search->index, &search->model,
-						  &ann_leaves_get(&search->leaves, rank + 1)->entry);
+	for (uint32 ahead = rank == 0 ? 1 : PREFETCH_LEAVES; ahead <= PREFETCH_LEAVES; ahead++)
+		if (ann_leaves_is_ready(&search->leaves, rank + ahead))
+			ann_leaf_prefetch(search->index, &search->model,
+							  &ann_leaves_get(&search->leaves, rank + ahead)->entry);
 }
 
 void

@@ -13,6 +13,9 @@
 
 #include <math.h>
 
+/* So many candidates are selected by their keys alone: 8 kB of numbers. */
+#define FAST_CANDIDATES 1024
+
 /* Ranges at most this long are sorted by insertion. */
 #define INSERTION_LENGTH 12
 
@@ -207,22 +210,113 @@ ann_topk_init(AnnTopk *topk, AnnCandidate *items, size_t keep, size_t room)
 	};
 }
 
+/* A key as a number in its order, above the place of its candidate. */
+static inline uint64_t
+ordered_place(float key, uint32_t place)
+{
+	union
+	{
+		float key;
+		uint32_t bits;
+	} number = {.key = key + 0.0f}; /* -0 and 0 are equal keys */
+	bool negative = number.bits >> 31 != 0;
+
+	return (uint64_t) (number.bits ^ (negative ? UINT32_MAX : UINT32_C(0x80000000))) << 32 | place;
+}
+
+static uint64_t
+median_number(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint64_t low = a < b ? a : b;
+	uint64_t high = a < b ? b : a;
+
+	return c < low ? low : (c < high ? c : high);
+}
+
 /*
- * The cut moves down only, and whatever is added lies below it. Equals of the new cut are removed, so that
- * items and "everything from the cut on" never share a candidate.
+ * The number of a rank among distinct numbers, which are reordered; false after too many rounds. The
+ * median of three of them is neither the least nor the greatest, so both parts of a round are shorter.
+ */
+static bool
+select_number(uint64_t *numbers, size_t num, size_t rank, uint64_t *selected)
+{
+	int budget = partition_budget(num);
+
+	while (num > 2)
+	{
+		uint64_t pivot = median_number(numbers[0], numbers[num / 2], numbers[num - 1]);
+		size_t place = 0;
+
+		if (budget-- == 0)
+			return false;
+		for (size_t i = 0; i < num; i++)
+		{
+			uint64_t number = numbers[i];
+
+			numbers[i] = numbers[place];
+			numbers[place] = number;
+			place += number < pivot;
+		}
+		if (rank < place)
+			num = place;
+		else
+		{
+			numbers += place;
+			num -= place;
+			rank -= place;
+		}
+	}
+	*selected = numbers[0];
+	if (num == 2 && (numbers[0] < numbers[1]) != (rank == 0))
+		*selected = numbers[1];
+	return true;
+}
+
+/*
+ * Finds the cut by keys alone, on numbers of eight bytes: half the time of moving candidates. Not
+ * where there are too many, or where another candidate has the cut's key, as row identifiers then
+ * decide.
+ */
+static bool
+find_cut(const AnnTopk *topk, size_t *place)
+{
+	uint64_t numbers[FAST_CANDIDATES];
+	uint64_t cut;
+	size_t num_equal = 0;
+
+	if (topk->num < 2 || topk->num > FAST_CANDIDATES)
+		return false;
+	for (size_t i = 0; i < topk->num; i++)
+		numbers[i] = ordered_place(topk->items[i].key, (uint32_t) i);
+	if (!select_number(numbers, topk->num, topk->keep, &cut))
+		return false;
+	for (size_t i = 0; i < topk->num; i++)
+		num_equal += numbers[i] >> 32 == cut >> 32;
+	*place = (uint32_t) cut;
+	return num_equal == 1;
+}
+
+/*
+ * The cut moves down only, and whatever is added lies below it. Equals of the new cut are removed, so
+ * that items and "everything from the cut on" never share a candidate.
  */
 void
 ann_topk_shrink(AnnTopk *topk)
 {
+	size_t place = topk->keep;
 	size_t num = 0;
 
 	if (topk->num <= topk->keep)
 		return;
-	select_rank(topk->items, topk->num, topk->keep);
-	topk->cut = topk->items[topk->keep];
+	if (!find_cut(topk, &place))
+	{
+		place = topk->keep;
+		select_rank(topk->items, topk->num, topk->keep);
+	}
+	topk->cut = topk->items[place];
 	topk->threshold = topk->cut.key;
 	topk->dropped = true;
-	for (size_t i = 0; i < topk->keep; i++)
+	for (size_t i = 0; i < topk->num; i++)
 	{
 		topk->items[num] = topk->items[i];
 		num += is_before(&topk->items[num], &topk->cut);

@@ -108,6 +108,7 @@ typedef struct AnnSectionData
 typedef struct AnnCalibrationData
 {
 	float z;             /* width of the error bound, standard deviations, > 0 */
+	float z_wide;        /* the same for who wants more recall, >= z */
 	float leaves_at_10;  /* leaves to search for rank 10, >= 1 */
 	float leaves_growth; /* exponent: n(r) = leaves_at_10 * (r / 10) ^ growth, 0..2 */
 	float leaf_bias;     /* t of the inner product's leaf ranking, 0..1 */

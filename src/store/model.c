@@ -222,7 +222,8 @@ ann_model_unrotate(const AnnModel *model, const float *from, float *to)
 static bool
 calibration_is_sane(const AnnCalibrationData *calibration)
 {
-	return calibration->z > 0 && calibration->z < 100 && calibration->leaves_at_10 >= 1 &&
+	return calibration->z > 0 && calibration->z <= calibration->z_wide &&
+		   calibration->z_wide < 100 && calibration->leaves_at_10 >= 1 &&
 		   calibration->leaves_at_10 < 1e9 && calibration->leaves_growth >= 0 &&
 		   calibration->leaves_growth <= 2 && calibration->leaf_bias >= 0 &&
 		   calibration->leaf_bias <= 1 && calibration->beam >= 1 && calibration->beam <= 16;
