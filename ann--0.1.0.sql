@@ -250,3 +250,39 @@ CREATE FUNCTION ann_leaves(index regclass)
 	AS 'MODULE_PATHNAME', 'ann_leaves'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION ann_leaves(regclass) IS 'leaves of an index with their centroids and sizes';
+
+-- The codec of an index
+CREATE FUNCTION ann_code_size(index regclass) RETURNS integer
+	AS 'MODULE_PATHNAME', 'ann_code_size' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION ann_code_size(regclass) IS 'bytes of a code';
+
+CREATE FUNCTION ann_encode(index regclass, v vector, leaf integer DEFAULT NULL) RETURNS bytea
+	AS 'MODULE_PATHNAME', 'ann_encode' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION ann_encode(regclass, vector, integer) IS 'code of a vector';
+
+CREATE FUNCTION ann_decode(index regclass, code bytea) RETURNS vector
+	AS 'MODULE_PATHNAME', 'ann_decode' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100;
+COMMENT ON FUNCTION ann_decode(regclass, bytea) IS 'vector that a code stands for';
+
+CREATE FUNCTION ann_code_distance(index regclass, code bytea, q vector) RETURNS float8
+	AS 'MODULE_PATHNAME', 'ann_code_distance' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100;
+COMMENT ON FUNCTION ann_code_distance(regclass, bytea, vector) IS 'distance of a vector to what a code stands for';
+
+CREATE FUNCTION ann_reconstruct(index regclass, ctid tid) RETURNS vector
+	AS 'MODULE_PATHNAME', 'ann_reconstruct' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION ann_reconstruct(regclass, tid) IS 'what the code of a row stands for';
+
+CREATE FUNCTION ann_assign(index regclass, v vector, n integer DEFAULT 1)
+	RETURNS TABLE (leaf integer, distance float8)
+	AS 'MODULE_PATHNAME', 'ann_assign' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION ann_assign(regclass, vector, integer) IS 'leaves nearest to a vector';
+
+CREATE FUNCTION ann_leaf_entries(index regclass, leaf integer)
+	RETURNS TABLE (ctid tid, code bytea)
+	AS 'MODULE_PATHNAME', 'ann_leaf_entries' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION ann_leaf_entries(regclass, integer) IS 'rows and codes of a leaf';
+
+CREATE FUNCTION ann_codebook(index regclass)
+	RETURNS TABLE (block integer, code integer, centroid vector)
+	AS 'MODULE_PATHNAME', 'ann_codebook' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION ann_codebook(regclass) IS 'codewords of an index';
