@@ -42,8 +42,8 @@ too_many_dims(Node *escontext)
 			 errmsg("vector cannot have more than %d dimensions", VECTOR_MAX_DIM)));
 }
 
-static bool
-check_dim(int dim, Node *escontext)
+bool
+ann_vector_check_dim(int dim, Node *escontext)
 {
 	if (dim < 1)
 		ereturn(escontext, false,
@@ -53,8 +53,8 @@ check_dim(int dim, Node *escontext)
 	return true;
 }
 
-static bool
-check_typmod(int dim, int32 typmod, Node *escontext)
+bool
+ann_vector_check_typmod(int dim, int32 typmod, Node *escontext)
 {
 	if (typmod != -1 && typmod != dim)
 		ereturn(escontext, false,
@@ -63,8 +63,8 @@ check_typmod(int dim, int32 typmod, Node *escontext)
 	return true;
 }
 
-static bool
-check_element(float value, Node *escontext)
+bool
+ann_vector_check_element(float value, Node *escontext)
 {
 	if (isnan(value))
 		ereturn(escontext, false,
@@ -129,7 +129,7 @@ parse_element(const char *literal, char **cursor, float *value, Node *escontext)
 				 errmsg("\"%s\" is out of range for type vector",
 						pnstrdup(*cursor, (Size) (end - *cursor)))));
 	*cursor = end;
-	return check_element(*value, escontext);
+	return ann_vector_check_element(*value, escontext);
 }
 
 /*
@@ -186,7 +186,7 @@ ann_vector_in(PG_FUNCTION_ARGS)
 	cursor = skip_space(cursor + 1);
 	if (*cursor == ']')
 	{
-		check_dim(0, escontext);
+		ann_vector_check_dim(0, escontext);
 		return (Datum) 0;
 	}
 
@@ -200,7 +200,7 @@ ann_vector_in(PG_FUNCTION_ARGS)
 		syntax_error(literal, "Junk after closing right brace.", escontext);
 		return (Datum) 0;
 	}
-	if (!check_typmod(dim, typmod, escontext))
+	if (!ann_vector_check_typmod(dim, typmod, escontext))
 		return (Datum) 0;
 
 	/* Nothing but white space follows the bracket, so that every comma was an element's. */
@@ -273,8 +273,8 @@ ann_vector_recv(PG_FUNCTION_ARGS)
 	int unused = (int) pq_getmsgint(message, sizeof(int16));
 	Vector *result;
 
-	check_dim(dim, NULL);
-	check_typmod(dim, typmod, NULL);
+	ann_vector_check_dim(dim, NULL);
+	ann_vector_check_typmod(dim, typmod, NULL);
 	if (unused != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("expected unused to be 0, not %d", unused)));
@@ -283,7 +283,7 @@ ann_vector_recv(PG_FUNCTION_ARGS)
 	for (int i = 0; i < dim; i++)
 	{
 		result->x[i] = pq_getmsgfloat4(message);
-		check_element(result->x[i], NULL);
+		ann_vector_check_element(result->x[i], NULL);
 	}
 	PG_RETURN_POINTER(result);
 }
@@ -318,7 +318,7 @@ ann_vector(PG_FUNCTION_ARGS)
 {
 	Vector *vector = PG_GETARG_VECTOR(0);
 
-	check_typmod(vector->dim, PG_GETARG_INT32(1), NULL);
+	ann_vector_check_typmod(vector->dim, PG_GETARG_INT32(1), NULL);
 	PG_RETURN_POINTER(vector);
 }
 
@@ -383,13 +383,13 @@ ann_array_to_vector(PG_FUNCTION_ARGS)
 	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("array must not contain nulls")));
-	check_dim(num, NULL);
-	check_typmod(num, PG_GETARG_INT32(1), NULL);
+	ann_vector_check_dim(num, NULL);
+	ann_vector_check_typmod(num, PG_GETARG_INT32(1), NULL);
 
 	result = ann_vector_new(num);
 	floats_of_array(array, num, result->x);
 	for (int i = 0; i < num; i++)
-		check_element(result->x[i], NULL);
+		ann_vector_check_element(result->x[i], NULL);
 	PG_FREE_IF_COPY(array, 0);
 	PG_RETURN_POINTER(result);
 }

@@ -41,6 +41,18 @@ StaticAssertDecl(offsetof(Vector, x) == 8, "x follows an 8-byte header");
 extern Vector *ann_vector_new(int dim);
 
 /*
+ * Checks with pgvector's texts: dimensions within 1 .. VECTOR_MAX_DIM, as many as a type modifier
+ * says (-1: any), a finite element. escontext NULL: they throw; else the error is saved there and
+ * false is returned.
+ */
+extern bool ann_vector_check_dim(int dim, struct Node *escontext);
+extern bool ann_vector_check_typmod(int dim, int32 typmod, struct Node *escontext);
+extern bool ann_vector_check_element(float value, struct Node *escontext);
+
+/* Throws (22000) unless both have the same dimensions (vector_ops.c). */
+extern void ann_vector_check_same_dims(const Vector *a, const Vector *b);
+
+/*
  * The results of <->, <#>, <=> and <+>, and of vector_l2_squared_distance, for two arrays of dim
  * floats (vector_ops.c). The SQL functions call these very functions, so an index and a sort agree
  * bit for bit under the same ann.simd. They need no alignment, allocate nothing and raise no error.
@@ -52,5 +64,12 @@ extern double ann_vector_l2_squared(const float *a, const float *b, int dim);
 extern double ann_vector_negative_ip(const float *a, const float *b, int dim);
 extern double ann_vector_cosine(const float *a, const float *b, int dim);
 extern double ann_vector_l1(const float *a, const float *b, int dim);
+
+/*
+ * The distance of arguments 0 and 1 of an SQL function, which must have equal dimensions (else
+ * 22000). Leaves nothing allocated.
+ */
+typedef double (*AnnFloatsDistance)(const float *a, const float *b, int dim);
+extern double ann_vector_distance_of_args(FunctionCallInfo fcinfo, AnnFloatsDistance distance);
 
 #endif

@@ -18,8 +18,6 @@
 #include "core/kernels.h"
 #include "types/vector.h"
 
-typedef double (*FloatsDistance)(const float *a, const float *b, int dim);
-
 double
 ann_vector_l2(const float *a, const float *b, int dim)
 {
@@ -64,20 +62,26 @@ ann_vector_l1(const float *a, const float *b, int dim)
 	return (double) ann_kernels->l1(a, b, dim);
 }
 
+void
+ann_vector_check_same_dims(const Vector *a, const Vector *b)
+{
+	if (a->dim != b->dim)
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("different vector dimensions %d and %d", a->dim, b->dim)));
+}
+
 /*
- * The distance of arguments 0 and 1, which must have equal dimensions (else 22000). Detoasted
- * copies are freed at once: an expression index or a sort may call us in a long-lived context.
+ * Detoasted copies are freed at once: an expression index or a sort may call us in a long-lived
+ * context.
  */
-static double
-distance_of_args(FunctionCallInfo fcinfo, FloatsDistance distance)
+double
+ann_vector_distance_of_args(FunctionCallInfo fcinfo, AnnFloatsDistance distance)
 {
 	Vector *a = PG_GETARG_VECTOR(0);
 	Vector *b = PG_GETARG_VECTOR(1);
 	double result;
 
-	if (a->dim != b->dim)
-		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-						errmsg("different vector dimensions %d and %d", a->dim, b->dim)));
+	ann_vector_check_same_dims(a, b);
 	result = distance(a->x, b->x, a->dim);
 	PG_FREE_IF_COPY(a, 0);
 	PG_FREE_IF_COPY(b, 1);
@@ -103,7 +107,7 @@ ANN_FUNCTION(ann_l2_distance);
 Datum
 ann_l2_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l2));
+	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, ann_vector_l2));
 }
 
 /*
@@ -114,7 +118,7 @@ ANN_FUNCTION(ann_vector_l2_squared_distance);
 Datum
 ann_vector_l2_squared_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l2_squared));
+	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, ann_vector_l2_squared));
 }
 
 /*
@@ -125,7 +129,7 @@ ANN_FUNCTION(ann_inner_product);
 Datum
 ann_inner_product(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(-distance_of_args(fcinfo, ann_vector_negative_ip));
+	PG_RETURN_FLOAT8(-ann_vector_distance_of_args(fcinfo, ann_vector_negative_ip));
 }
 
 /*
@@ -137,7 +141,7 @@ ANN_FUNCTION(ann_vector_negative_inner_product);
 Datum
 ann_vector_negative_inner_product(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_negative_ip));
+	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, ann_vector_negative_ip));
 }
 
 /*
@@ -148,7 +152,7 @@ ANN_FUNCTION(ann_cosine_distance);
 Datum
 ann_cosine_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_cosine));
+	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, ann_vector_cosine));
 }
 
 /*
@@ -159,7 +163,7 @@ ANN_FUNCTION(ann_l1_distance);
 Datum
 ann_l1_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l1));
+	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, ann_vector_l1));
 }
 
 /*

@@ -1,0 +1,166 @@
+/*
+ * vector_agg.c
+ *	  The aggregate avg(vector).
+ *
+ * NOTES
+ *	  The state is float8[]: the number of rows, then the sum of each dimension; {0} before the
+ *	  first row, whose dimensions it takes. Sums are doubles: a million rows lose nothing that a
+ *	  float could show. sum(vector) needs nothing of its own: its state is a vector, its transition
+ *	  and its combine function are vector_add.
+ *
+ *	  The functions are open to SQL, so a state may be any array: each one checks it.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/float.h"
+
+#include "compat.h"
+#include "types/vector.h"
+
+#define STATE_VALUES(state) ((float8 *) ARR_DATA_PTR(state))
+#define STATE_DIM(state) (ARR_DIMS(state)[0] - 1)
+
+/* Refuses what is not {count, sum, ...}; STATE_DIM is 0 .. VECTOR_MAX_DIM afterwards. */
+static void
+check_state(ArrayType *state, const char *caller)
+{
+	if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] < 1 || ARR_HASNULL(state) ||
+		ARR_ELEMTYPE(state) != FLOAT8OID)
+		elog(ERROR, "%s: expected state array", caller);
+	if (STATE_DIM(state) > 0)
+		ann_vector_check_dim(STATE_DIM(state), NULL);
+}
+
+/* A state of no rows in the current memory context. */
+static ArrayType *
+new_state(int dim)
+{
+	Size size = ARR_OVERHEAD_NONULLS(1) + sizeof(float8) * (Size) (dim + 1);
+	ArrayType *state = (ArrayType *) palloc0(size);
+
+	SET_VARSIZE(state, size);
+	state->ndim = 1;
+	state->dataoffset = 0;
+	state->elemtype = FLOAT8OID;
+	ARR_DIMS(state)[0] = dim + 1;
+	ARR_LBOUND(state)[0] = 1;
+	return state;
+}
+
+/*
+ * Argument 0 as an array that may be written: an aggregate's own state, which nobody else sees,
+ * otherwise a copy.
+ */
+static ArrayType *
+writable_state(FunctionCallInfo fcinfo)
+{
+	if (AggCheckCallContext(fcinfo, NULL))
+		return PG_GETARG_ARRAYTYPE_P(0);
+	return PG_GETARG_ARRAYTYPE_P_COPY(0);
+}
+
+static void
+check_sums(ArrayType *state)
+{
+	for (int i = 1; i <= STATE_DIM(state); i++)
+		if (unlikely(isinf(STATE_VALUES(state)[i])))
+			float_overflow_error();
+}
+
+/*
+ * vector_accum(state float8[], vector) returns float8[]: the state with one row more; the
+ * transition of avg(vector). Errors: no state (XX000), not its dimensions (22000), overflow of a
+ * sum (22003), which takes a state that was made by hand. In an aggregate the state is written in
+ * place, otherwise the result is in the current memory context.
+ */
+ANN_FUNCTION(ann_vector_accum);
+Datum
+ann_vector_accum(PG_FUNCTION_ARGS)
+{
+	ArrayType *state = writable_state(fcinfo);
+	Vector *vector = PG_GETARG_VECTOR(1);
+	float8 *values;
+
+	check_state(state, "vector_accum");
+	if (STATE_DIM(state) == 0)
+	{
+		float8 count = STATE_VALUES(state)[0];
+
+		state = new_state(vector->dim);
+		STATE_VALUES(state)[0] = count;
+	}
+	ann_vector_check_typmod(vector->dim, STATE_DIM(state), NULL);
+
+	values = STATE_VALUES(state);
+	values[0] += 1.0;
+	for (int i = 0; i < vector->dim; i++)
+		values[i + 1] += (float8) vector->x[i];
+	check_sums(state);
+	PG_FREE_IF_COPY(vector, 1);
+	PG_RETURN_ARRAYTYPE_P(state);
+}
+
+/*
+ * vector_combine(state float8[], state float8[]) returns float8[]: both rows' state; combines the
+ * states of parallel workers. Errors: no state (XX000), different dimensions of states that have
+ * rows (22000), overflow of a sum (22003). In an aggregate the first state is written in place;
+ * otherwise the result is in the current memory context, or the second argument itself.
+ */
+ANN_FUNCTION(ann_vector_combine);
+Datum
+ann_vector_combine(PG_FUNCTION_ARGS)
+{
+	ArrayType *state = writable_state(fcinfo);
+	ArrayType *other = PG_GETARG_ARRAYTYPE_P(1);
+	float8 *values;
+
+	check_state(state, "vector_combine");
+	check_state(other, "vector_combine");
+	if (STATE_VALUES(state)[0] == 0.0)
+		PG_RETURN_ARRAYTYPE_P(other);
+	if (STATE_VALUES(other)[0] == 0.0)
+		PG_RETURN_ARRAYTYPE_P(state);
+	ann_vector_check_typmod(STATE_DIM(other), STATE_DIM(state), NULL);
+
+	values = STATE_VALUES(state);
+	for (int i = 0; i <= STATE_DIM(state); i++)
+		values[i] += STATE_VALUES(other)[i];
+	check_sums(state);
+	PG_FREE_IF_COPY(other, 1);
+	PG_RETURN_ARRAYTYPE_P(state);
+}
+
+/*
+ * vector_avg(state float8[]) returns vector: sums by count, NULL of no rows; ends avg(vector).
+ * Errors: no state (XX000), no or too many dimensions (22000, 54000), a mean that is no finite
+ * float (22000), which takes a state that was made by hand. The result is in the current memory
+ * context.
+ */
+ANN_FUNCTION(ann_vector_avg);
+Datum
+ann_vector_avg(PG_FUNCTION_ARGS)
+{
+	ArrayType *state = PG_GETARG_ARRAYTYPE_P(0);
+	float8 *values;
+	Vector *result;
+
+	check_state(state, "vector_avg");
+	values = STATE_VALUES(state);
+	if (values[0] == 0.0)
+		PG_RETURN_NULL();
+	ann_vector_check_dim(STATE_DIM(state), NULL);
+
+	result = ann_vector_new(STATE_DIM(state));
+	for (int i = 0; i < result->dim; i++)
+	{
+		result->x[i] = (float) (values[i + 1] / values[0]);
+		ann_vector_check_element(result->x[i], NULL);
+	}
+	PG_FREE_IF_COPY(state, 0);
+	PG_RETURN_POINTER(result);
+}
