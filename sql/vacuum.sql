@@ -36,8 +36,10 @@ VACUUM (INDEX_CLEANUP on) vacuums;
 SELECT * FROM tuples();
 
 -- all of some leaves; NULLs; rows of the exact leaf
+SET enable_indexscan = off; -- the true ones
 DELETE FROM vacuums WHERE id IN (
 	SELECT id FROM vacuums ORDER BY v <-> (SELECT v FROM vacuums WHERE id = 100) LIMIT 250);
+RESET enable_indexscan;
 DELETE FROM vacuums WHERE v IS NULL;
 DELETE FROM vacuums WHERE id > 3000 AND id % 4 = 0;
 VACUUM (INDEX_CLEANUP on) vacuums;

@@ -83,5 +83,5 @@ SELECT receive('\x') AS empty;
 SELECT receive('\x000100003f8000003f800000') AS too_long;
 DROP FUNCTION receive;
 SELECT 'rm ' || quote_literal(:'path') AS cleanup \gset
-COPY (SELECT) TO PROGRAM :'cleanup';
+COPY (SELECT WHERE false) TO PROGRAM :'cleanup';
 DROP TABLE source, target, received, received_narrow;

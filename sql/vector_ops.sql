@@ -6,8 +6,8 @@ SELECT '[1,2,3]'::vector <#> '[4,5,6]';
 SELECT '[3,4]'::vector <=> '[4,3]';
 SELECT '[1,-2]'::vector <+> '[-3,4]';
 -- operators and functions are the same
-SELECT l2_distance('[0,0]', '[3,4]') AS l2, inner_product('[1,2,3]', '[4,5,6]') AS ip,
-	cosine_distance('[3,4]', '[4,3]') AS cosine, l1_distance('[1,-2]', '[-3,4]') AS l1,
+SELECT l2_distance('[0,0]'::vector, '[3,4]') AS l2, inner_product('[1,2,3]'::vector, '[4,5,6]') AS ip,
+	cosine_distance('[3,4]'::vector, '[4,3]') AS cosine, l1_distance('[1,-2]'::vector, '[-3,4]') AS l1,
 	vector_l2_squared_distance('[0,0]', '[3,4]') AS l2_squared,
 	vector_negative_inner_product('[1,2,3]', '[4,5,6]') AS negative_ip;
 -- argument types are found from an unknown literal
@@ -54,7 +54,7 @@ SELECT '[1,2]'::vector <-> '[1]';
 SELECT '[1,2]'::vector <#> '[1]';
 SELECT '[1,2]'::vector <=> '[1]';
 SELECT '[1]'::vector <+> '[1,2]';
-SELECT inner_product('[1,2]', '[1,2,3]');
+SELECT inner_product('[1,2]'::vector, '[1,2,3]');
 SELECT vector_l2_squared_distance('[1]', '[1,2,3]');
 \set VERBOSITY sqlstate
 SELECT '[1,2]'::vector <-> '[1]';
@@ -69,8 +69,8 @@ SELECT vector_norm('[3,4]'), vector_norm('[0,0]'), vector_norm('[2e38,2e38,2e38,
 	vector_norm('[1e-45]') > 0 AS small;
 
 -- normalisation: zero stays zero, no magnitude is too large or small
-SELECT l2_normalize('[3,4]'), l2_normalize('[-2]'), l2_normalize('[0,0]'), l2_normalize('[0,3e38]');
-SELECT l2_normalize('[3e38,3e38,3e38,3e38]'), l2_normalize('[1e-45,0]'), l2_normalize('[-0,1]');
+SELECT l2_normalize('[3,4]'::vector), l2_normalize('[-2]'::vector), l2_normalize('[0,0]'::vector), l2_normalize('[0,3e38]'::vector);
+SELECT l2_normalize('[3e38,3e38,3e38,3e38]'::vector), l2_normalize('[1e-45,0]'::vector), l2_normalize('[-0,1]'::vector);
 
 -- toasted and packed arguments give the same as plain ones
 CREATE TABLE stored (dim int, v vector);
