@@ -496,6 +496,10 @@ CREATE FUNCTION ann_codebook(index regclass)
 	AS 'MODULE_PATHNAME', 'ann_codebook' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION ann_codebook(regclass) IS 'codewords of an index';
 
+CREATE FUNCTION ann_recall(query text) RETURNS float8
+	AS 'MODULE_PATHNAME', 'ann_recall' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000;
+COMMENT ON FUNCTION ann_recall(text) IS 'part of a query''s true rows that it finds by index';
+
 -- bit: distances of the server's own type; bit varying is taken for bit implicitly
 --
 -- COST: one call was measured at about 5 to 20 calls of int4lt for 64 to 4,096 bits.
