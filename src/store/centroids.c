@@ -281,7 +281,7 @@ ann_centroids_search(Relation index, const AnnModel *model, const uint8 *table,
 		CHECK_FOR_INTERRUPTS();
 		next = next_page(model, window, page + 1, num_pages);
 		if (next < num_pages)
-			ann_recent_prefetch(index, model->centroid_pages[next], 0, MAX_PREFETCH);
+			ann_recent_prefetch_page(index, model->centroid_pages[next], 0, MAX_PREFETCH);
 		collect_page(&state, index, page,
 					 Min(num_blocks - page * model->centroid_slots, (uint32) model->centroid_slots),
 					 window);

@@ -44,22 +44,35 @@ ann_leaf_page_init(const AnnModel *model, Page page)
 		ann_block_header(ann_leaf_slot(model, page, slot))->leaf = ANN_NO_LEAF;
 }
 
-char *
-ann_leaf_block(Relation index, const AnnModel *model, Buffer buffer, uint16 slot, uint32 leaf,
-			   uint32 generation)
+/*
+ * A block that a reader follows a link to. Its own header says whose it is: leaf numbers are never used
+ * twice, and what stands there on a page of another kind, or on an empty one, is not this leaf's. So the
+ * page's header and special space are not looked at, whose lines, and pages of address translation, would
+ * cost a reader more than the block does.
+ */
+static char *
+linked_block(Relation index, const AnnModel *model, Buffer buffer, uint16 slot, uint32 leaf,
+			 uint32 generation)
 {
-	Page page = ann_page_get(index, buffer, ANN_PAGE_LEAF, model->number);
 	char *block;
 	AnnBlockHeader *header;
 
 	if (slot >= ann_leaf_slots(model))
 		ann_page_corrupted(index, BufferGetBlockNumber(buffer), "a link to an impossible slot");
-	block = ann_leaf_slot(model, page, slot);
+	block = ann_leaf_slot(model, BufferGetPage(buffer), slot);
 	header = ann_block_header(block);
 	if (header->leaf != leaf || header->generation != generation || header->flags != 0)
 		ann_page_corrupted(index, BufferGetBlockNumber(buffer),
 						   "a link to a block of another leaf");
 	return block;
+}
+
+char *
+ann_leaf_block(Relation index, const AnnModel *model, Buffer buffer, uint16 slot, uint32 leaf,
+			   uint32 generation)
+{
+	(void) ann_page_get(index, buffer, ANN_PAGE_LEAF, model->number);
+	return linked_block(index, model, buffer, slot, leaf, generation);
 }
 
 /* ---- reading ---- */
@@ -103,20 +116,6 @@ ann_leaf_prefetch(Relation index, const AnnModel *model, const AnnNodeEntry *ent
 	prefetch_block(index, model, entry->head_blkno, entry->head_slot);
 }
 
-/*
- * A leaf that has the last slot of a page, and began before it, goes on on the page that this slot
- * names: its next block is asked for while those of this page are scored.
- */
-static void
-prefetch_next_page(AnnLeafCursor *cursor, Page page)
-{
-	int last = ann_leaf_slots(cursor->model) - 1;
-	const AnnBlockHeader *header = ann_block_header(ann_leaf_slot(cursor->model, page, last));
-
-	if (header->leaf == cursor->leaf && header->next_page != cursor->blkno)
-		prefetch_block(cursor->index, cursor->model, header->next_page, header->next_slot);
-}
-
 bool
 ann_leaf_cursor_next(AnnLeafCursor *cursor, AnnBlockVisitor visit, void *arg)
 {
@@ -126,17 +125,17 @@ ann_leaf_cursor_next(AnnLeafCursor *cursor, AnnBlockVisitor visit, void *arg)
 	if (here == InvalidBlockNumber)
 		return false;
 	buffer = ann_page_read(cursor->index, here, BUFFER_LOCK_SHARE);
-	prefetch_next_page(cursor,
-					   ann_page_get(cursor->index, buffer, ANN_PAGE_LEAF, cursor->model->number));
 	do
 	{
-		char *block = ann_leaf_block(cursor->index, cursor->model, buffer, cursor->slot,
-									 cursor->leaf, cursor->generation);
+		char *block = linked_block(cursor->index, cursor->model, buffer, cursor->slot, cursor->leaf,
+								   cursor->generation);
 
-		visit(arg, block);
-		check_not_circular(cursor);
 		cursor->blkno = ann_block_header(block)->next_page;
 		cursor->slot = ann_block_header(block)->next_slot;
+		if (cursor->blkno != here)
+			prefetch_block(cursor->index, cursor->model, cursor->blkno, cursor->slot);
+		visit(arg, block);
+		check_not_circular(cursor);
 	} while (cursor->blkno == here);
 	UnlockReleaseBuffer(buffer);
 	return true;

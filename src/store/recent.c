@@ -24,7 +24,7 @@
  * One read in so many goes the long way round: before 17 a pin through a hint does not count as a use,
  * and the clock sweep would take the hottest pages of an index for unused.
  */
-#define READS_PER_USE 16
+#define READS_PER_USE 32
 
 #define CACHE_LINE 64
 
@@ -90,9 +90,15 @@ ann_recent_prefetch(Relation relation, BlockNumber blkno, Size first, Size num)
 	if (page == NULL)
 		return;
 	__builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
-	__builtin_prefetch(page);
-	__builtin_prefetch(page + BLCKSZ - sizeof(AnnPageOpaqueData));
 	prefetch_bytes(page, first, num);
+}
+
+void
+ann_recent_prefetch_page(Relation relation, BlockNumber blkno, Size first, Size num)
+{
+	ann_recent_prefetch(relation, blkno, first, num);
+	ann_recent_prefetch(relation, blkno, 0, 1);
+	ann_recent_prefetch(relation, blkno, BLCKSZ - sizeof(AnnPageOpaqueData), 1);
 }
 
 /*

@@ -22,9 +22,13 @@
 extern bool ann_recent_pin(Relation relation, BlockNumber blkno, Buffer *buffer);
 /* Remembers the buffer of a page. */
 extern void ann_recent_set(Relation relation, BlockNumber blkno, Buffer buffer);
-/* Starts loading what a reader of a page touches first: the buffer's header, the page's head and
- * tail, and bytes [first, first + num) of the page. Never waits, never fails. */
+/*
+ * Starts loading bytes [first, first + num) of a page, and the header of its buffer. Never waits, never
+ * fails.
+ */
 extern void ann_recent_prefetch(Relation relation, BlockNumber blkno, Size first, Size num);
+/* The same with the page's own head and tail, which ann_page_get looks at. */
+extern void ann_recent_prefetch_page(Relation relation, BlockNumber blkno, Size first, Size num);
 /* The same for an item of a heap page, as far as its line pointer can be believed. */
 extern void
 ann_recent_prefetch_item(Relation heap, BlockNumber blkno, OffsetNumber offset, Size num);

@@ -188,8 +188,8 @@ prefetch_entry(Relation index, const AnnModel *model, AnnTid place)
 	ann_tid_to_pointer(place, &pointer);
 	first = MAXALIGN(SizeOfPageHeaderData) + sizeof(AnnNodePageHeader) +
 			(Size) (ItemPointerGetOffsetNumberNoCheck(&pointer) - 1) * model->node_stride;
-	ann_recent_prefetch(index, ItemPointerGetBlockNumberNoCheck(&pointer), first,
-						Min(model->node_stride, MAX_PREFETCH));
+	ann_recent_prefetch_page(index, ItemPointerGetBlockNumberNoCheck(&pointer), first,
+							 Min(model->node_stride, MAX_PREFETCH));
 }
 
 void
