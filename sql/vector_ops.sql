@@ -61,10 +61,10 @@ SELECT '[1,2]'::vector <-> '[1]';
 \set VERBOSITY default
 
 -- NULL
-SELECT NULL::vector <-> '[1]' AS l2, vector_norm(NULL) AS norm, vector_dims(NULL) AS dims;
+SELECT NULL::vector <-> '[1]' AS l2, vector_norm(NULL) AS norm, vector_dims(NULL::vector) AS dims;
 
 -- dimensions, norm: the norm is a double, so nothing overflows
-SELECT vector_dims('[1,2,3]'), vector_dims('[1]');
+SELECT vector_dims('[1,2,3]'::vector), vector_dims('[1]'::vector);
 SELECT vector_norm('[3,4]'), vector_norm('[0,0]'), vector_norm('[2e38,2e38,2e38,2e38]') > 3e38 AS great,
 	vector_norm('[1e-45]') > 0 AS small;
 
@@ -94,7 +94,7 @@ RESET jit_optimize_above_cost;
 DROP TABLE stored;
 
 -- what the planner knows
-SELECT oprname, oprcode, oprcom = oid AS commutes, oprresult::regtype
+SELECT oprname, oprcode::regprocedure, oprcom = oid AS commutes, oprresult::regtype
 FROM pg_operator WHERE oprleft = 'vector'::regtype AND oprright = 'vector'::regtype
 	AND oprname IN ('<->', '<#>', '<=>', '<+>') ORDER BY oprname COLLATE "C";
 SELECT proname, provolatile, proisstrict, proparallel, procost

@@ -364,8 +364,9 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 		query = ann_query_copy(so->support, scan->orderByData[0].sk_argument, &dim);
 	read_exact_leaf(so, index, &meta);
 	if (query != NULL && meta.dim != 0 && meta.dim != (uint32) dim)
-		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-						errmsg("different vector dimensions %u and %d", meta.dim, dim)));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION), errmsg("different %s dimensions %u and %d",
+														 so->support->type_name, meta.dim, dim)));
 	if (query != NULL && !ann_query_orders_nothing(so->support, query, dim))
 		start_ordered(so, index, &meta, query, dim);
 	else

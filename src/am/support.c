@@ -13,6 +13,7 @@
 #include "am/am.h"
 #include "am/support.h"
 #include "core/kernels.h"
+#include "types/halfvec.h"
 #include "types/vector.h"
 
 static int
@@ -27,16 +28,41 @@ vector_floats(const struct varlena *value, float *scratch)
 	return ((const Vector *) value)->x;
 }
 
+static int
+halfvec_dim(const struct varlena *value)
+{
+	return ((const HalfVector *) value)->dim;
+}
+
+static const float *
+halfvec_floats(const struct varlena *value, float *scratch)
+{
+	const HalfVector *vector = (const HalfVector *) value;
+
+	ann_kernels->half_to_float(vector->x, vector->dim, scratch);
+	return scratch;
+}
+
 static const AnnTypeSupport vector_l2 = {ANN_METRIC_L2, "vector",      VECTOR_MAX_DIM,
 										 vector_dim,    vector_floats, ann_vector_l2};
 static const AnnTypeSupport vector_ip = {ANN_METRIC_IP, "vector",      VECTOR_MAX_DIM,
 										 vector_dim,    vector_floats, ann_vector_negative_ip};
 static const AnnTypeSupport vector_cosine = {ANN_METRIC_COSINE, "vector",      VECTOR_MAX_DIM,
 											 vector_dim,        vector_floats, ann_vector_cosine};
+/* halfvec's distances are those of vector between the same floats (types/halfvec_ops.c). */
+static const AnnTypeSupport halfvec_l2 = {ANN_METRIC_L2, "halfvec",      HALFVEC_MAX_DIM,
+										  halfvec_dim,   halfvec_floats, ann_vector_l2};
+static const AnnTypeSupport halfvec_ip = {ANN_METRIC_IP, "halfvec",      HALFVEC_MAX_DIM,
+										  halfvec_dim,   halfvec_floats, ann_vector_negative_ip};
+static const AnnTypeSupport halfvec_cosine = {ANN_METRIC_COSINE, "halfvec",      HALFVEC_MAX_DIM,
+											  halfvec_dim,       halfvec_floats, ann_vector_cosine};
 
 ANN_FUNCTION(ann_vector_l2_support);
 ANN_FUNCTION(ann_vector_ip_support);
 ANN_FUNCTION(ann_vector_cosine_support);
+ANN_FUNCTION(ann_halfvec_l2_support);
+ANN_FUNCTION(ann_halfvec_ip_support);
+ANN_FUNCTION(ann_halfvec_cosine_support);
 
 /* annivf_vector_l2_support(internal) returns internal: a pointer to the class's AnnTypeSupport. */
 Datum
@@ -57,6 +83,27 @@ Datum
 ann_vector_cosine_support(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_POINTER(&vector_cosine);
+}
+
+/* annivf_halfvec_l2_support(internal) returns internal: the same for halfvec. */
+Datum
+ann_halfvec_l2_support(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_POINTER(&halfvec_l2);
+}
+
+/* The same for halfvec and inner product. */
+Datum
+ann_halfvec_ip_support(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_POINTER(&halfvec_ip);
+}
+
+/* The same for halfvec and cosine. */
+Datum
+ann_halfvec_cosine_support(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_POINTER(&halfvec_cosine);
 }
 
 const AnnTypeSupport *

@@ -48,6 +48,7 @@ typedef struct AnnTid
  * isa is one of the ANN_ISA strings; headers of intrinsics are included before the region.
  */
 #define ANN_ISA_AVX2 "avx2,fma"
+#define ANN_ISA_AVX2_F16C ANN_ISA_AVX2 ",f16c"
 #define ANN_ISA_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
 #define ANN_ISA_AVX512_VBMI ANN_ISA_AVX512 ",avx512vbmi,avx512vnni"
 

@@ -24,6 +24,8 @@ const AnnKernels *ann_kernels = &ann_kernels_scalar;
 #define LEAF1_FMA (1u << 12)
 #define LEAF1_OSXSAVE (1u << 27)
 #define LEAF1_AVX (1u << 28)
+#define LEAF1_F16C (1u << 29)
+#define LEAF1_WANTED (LEAF1_FMA | LEAF1_OSXSAVE | LEAF1_AVX | LEAF1_F16C)
 /* CPUID leaf 7, ebx */
 #define LEAF7_AVX2 (1u << 5)
 #define LEAF7_AVX512 ((1u << 16) | (1u << 17) | (1u << 30) | (1u << 31)) /* F, DQ, BW, VL */
@@ -57,13 +59,11 @@ cpu_features(void)
 {
 	CpuFeatures features = {false, false, false};
 	uint32_t eax, ebx, ecx, edx;
-	uint32_t leaf1_ecx;
 	uint32_t xcr0;
 
 	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
 		return features;
-	leaf1_ecx = ecx;
-	if (!(leaf1_ecx & LEAF1_OSXSAVE) || !(leaf1_ecx & LEAF1_AVX) || !(leaf1_ecx & LEAF1_FMA))
+	if ((ecx & LEAF1_WANTED) != LEAF1_WANTED)
 		return features;
 	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
 		return features;

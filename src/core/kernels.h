@@ -5,8 +5,10 @@
  * NOTES
  *	  One set of functions per instruction set: kernels_scalar.c (the reference semantics),
  *	  kernels_avx2.c, kernels_avx512.c, kernels_neon.c, each with its half for codes in
- *	  kernels_<isa>_codes.c, with the same names and another suffix: ann_<op>_<isa>. dispatch.c chooses one table once per process; callers make one indirect call
- *	  per *block of codes* or per *batch of rows*, never one per dimension.
+ *	  kernels_<isa>_codes.c and its conversion of half precision in kernels_<isa>_half.c, with the
+ *	  same names and another suffix: ann_<op>_<isa>. dispatch.c chooses one table once per process;
+ *	  callers make one indirect call per *block of codes* or per *batch of rows*, never one per
+ *	  dimension.
  *
  *	  No kernel needs alignment, none reads or writes past the ranges stated here, none allocates.
  *	  Integer results (accumulate, encode on ties: the lowest codeword) are bit-equal in all
@@ -60,6 +62,12 @@ typedef struct AnnKernels
 	float (*norm_squared)(const float *a, int dim);
 	/* parts[0] = <a,b>, parts[1] = |a|^2, parts[2] = |b|^2 in one pass, for cosine. */
 	void (*cosine_parts)(const float *a, const float *b, int dim, float parts[3]);
+
+	/*
+	 * out[i] = the half precision number halves[i] (core/half.h), exactly and bit-equal in all
+	 * variants, for num >= 0 numbers. halves are 2-byte aligned.
+	 */
+	void (*half_to_float)(const uint16_t *halves, int num, float *out);
 
 	/*
 	 * All inner products of two sets: out[i * out_stride + j] = <a_i, b_j>, a: num_a rows of a_stride

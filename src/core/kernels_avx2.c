@@ -570,6 +570,7 @@ const AnnKernels ann_kernels_avx2 = {
 	.l1 = ann_l1_avx2,
 	.norm_squared = ann_norm_squared_avx2,
 	.cosine_parts = ann_cosine_parts_avx2,
+	.half_to_float = ann_half_to_float_avx2,
 	.products = ann_products_avx2,
 	.nearest = ann_nearest_avx2,
 	.l2_rows_bf16 = ann_l2_rows_bf16_avx2,

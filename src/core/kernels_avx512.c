@@ -543,11 +543,12 @@ ANN_TARGET_END
 		.name = "avx512", .l2_squared = ann_l2_squared_avx512,                                     \
 		.inner_product = ann_inner_product_avx512, .l1 = ann_l1_avx512,                            \
 		.norm_squared = ann_norm_squared_avx512, .cosine_parts = ann_cosine_parts_avx512,          \
-		.products = ann_products_avx512, .nearest = ann_nearest_avx512,                            \
-		.l2_rows_bf16 = ann_l2_rows_bf16_avx512, .ip_rows_bf16 = ann_ip_rows_bf16_avx512,          \
-		.l2_rows_f32 = ann_l2_rows_f32_avx512, .ip_rows_f32 = ann_ip_rows_f32_avx512,              \
-		.query_table = ann_query_table_avx512, .encode = ann_encode_avx512,                        \
-		.accumulate = accumulate_function, .bounds = ann_bounds_avx512, .score = score_function,   \
+		.half_to_float = ann_half_to_float_avx512, .products = ann_products_avx512,                \
+		.nearest = ann_nearest_avx512, .l2_rows_bf16 = ann_l2_rows_bf16_avx512,                    \
+		.ip_rows_bf16 = ann_ip_rows_bf16_avx512, .l2_rows_f32 = ann_l2_rows_f32_avx512,            \
+		.ip_rows_f32 = ann_ip_rows_f32_avx512, .query_table = ann_query_table_avx512,              \
+		.encode = ann_encode_avx512, .accumulate = accumulate_function,                            \
+		.bounds = ann_bounds_avx512, .score = score_function,                                      \
 	}
 
 const AnnKernels ann_kernels_avx512 = AVX512_TABLE(ann_accumulate_avx512, ann_score_avx512);

@@ -1,7 +1,8 @@
 /*
  * kernels_codes.h
- *	  The kernels of a variant that work on codes (kernels_<isa>_codes.c), for the table in
- *	  kernels_<isa>.c. Their contract is in kernels.h; nobody else includes this.
+ *	  The kernels of a variant that work on codes (kernels_<isa>_codes.c) and on halves
+ *	  (kernels_<isa>_half.c), for the table in kernels_<isa>.c. Their contract is in kernels.h;
+ *	  nobody else includes this.
  */
 #ifndef ANN_CORE_KERNELS_CODES_H
 #define ANN_CORE_KERNELS_CODES_H
@@ -9,6 +10,7 @@
 #include "core/kernels.h"
 
 #define ANN_DECLARE_CODE_KERNELS(isa)                                                              \
+	extern void ann_half_to_float_##isa(const uint16_t *halves, int num, float *out);              \
 	extern void ann_query_table_##isa(const float *query, const float *codebook, int num_blocks,   \
 									  int width, float *out);                                      \
 	extern void ann_encode_##isa(const float *table, const float *bias, int num_blocks,            \

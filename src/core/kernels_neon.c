@@ -522,6 +522,7 @@ const AnnKernels ann_kernels_neon = {
 	.l1 = ann_l1_neon,
 	.norm_squared = ann_norm_squared_neon,
 	.cosine_parts = ann_cosine_parts_neon,
+	.half_to_float = ann_half_to_float_neon,
 	.products = ann_products_neon,
 	.nearest = ann_nearest_neon,
 	.l2_rows_bf16 = ann_l2_rows_bf16_neon,

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "core/bf16.h"
+#include "core/half.h"
 
 #define LANES 8
 
@@ -85,6 +86,13 @@ ann_cosine_parts_scalar(const float *a, const float *b, int dim, float parts[3])
 	parts[0] = ann_inner_product_scalar(a, b, dim);
 	parts[1] = ann_inner_product_scalar(a, a, dim);
 	parts[2] = ann_inner_product_scalar(b, b, dim);
+}
+
+static void
+ann_half_to_float_scalar(const uint16_t *halves, int num, float *out)
+{
+	for (int i = 0; i < num; i++)
+		out[i] = ann_half_to_float(halves[i]);
 }
 
 static void
@@ -294,6 +302,7 @@ const AnnKernels ann_kernels_scalar = {
 	.l1 = ann_l1_scalar,
 	.norm_squared = ann_norm_squared_scalar,
 	.cosine_parts = ann_cosine_parts_scalar,
+	.half_to_float = ann_half_to_float_scalar,
 	.products = ann_products_scalar,
 	.nearest = ann_nearest_scalar,
 	.l2_rows_bf16 = ann_l2_rows_bf16_scalar,

@@ -71,6 +71,13 @@ run_cosine(int dim, int count)
 }
 
 static void
+run_half(int dim, int count)
+{
+	(void) count;
+	kernels->half_to_float((uint16_t *) bytes, dim, results);
+}
+
+static void
 run_products(int dim, int count)
 {
 	kernels->products(floats, dim, count, floats + 300000, dim, count, dim, results, count);
@@ -309,6 +316,7 @@ main(int argc, char **argv)
 		{"l2_squared 100", run_l2, 100, 0, 1, "ns", false},
 		{"inner_product 384", run_ip, 384, 0, 1, "ns", false},
 		{"cosine_parts 384", run_cosine, 384, 0, 1, "ns", false},
+		{"half_to_float 384", run_half, 384, 0, 1, "ns", false},
 		{"products 256 x 256 x 128", run_products, 128, 256, 2.0 * 256 * 256 * 128, "GFLOP/s",
 		 true},
 		{"products 256 x 256 x 384", run_products, 384, 256, 2.0 * 256 * 256 * 384, "GFLOP/s",
