@@ -310,3 +310,11 @@ DROP FUNCTION receive;
 SELECT 'rm ' || quote_literal(:'path') AS cleanup \gset
 COPY (SELECT WHERE false) TO PROGRAM :'cleanup';
 DROP TABLE received, received_narrow;
+
+-- casts to and from halfvec
+SELECT '{1:1.5,3:-2}/4'::sparsevec::halfvec, '[0,1.5,-0,3]'::halfvec::sparsevec, '{}/3'::sparsevec::halfvec;
+SELECT '{1:1.0004883}/2'::sparsevec::halfvec AS rounded, '[1,2]'::halfvec::sparsevec(2);
+SELECT '{1:70000}/2'::sparsevec::halfvec;
+SELECT '{1:1}/16001'::sparsevec::halfvec;
+SELECT '{1:1}/3'::sparsevec::halfvec(2);
+SELECT '[1,2]'::halfvec::sparsevec(3);

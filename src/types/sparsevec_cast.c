@@ -1,6 +1,6 @@
 /*
  * sparsevec_cast.c
- *	  Casts between sparsevec and vector, and from arrays to sparsevec.
+ *	  Casts between sparsevec and the dense types, and from arrays to sparsevec.
  *
  * NOTES
  *	  All functions are strict. Zeroes are what a sparsevec does not store; so a zero of negative
@@ -15,6 +15,8 @@
 #include "utils/fmgrprotos.h"
 
 #include "compat.h"
+#include "core/half.h"
+#include "types/halfvec.h"
 #include "types/sparsevec.h"
 #include "types/vector.h"
 
@@ -73,6 +75,65 @@ ann_sparsevec_to_vector(PG_FUNCTION_ARGS)
 	result = ann_vector_new(sparse->dim);
 	for (int i = 0; i < sparse->nnz; i++)
 		result->x[sparse->indices[i]] = values[i];
+	PG_FREE_IF_COPY(sparse, 0);
+	PG_RETURN_POINTER(result);
+}
+
+/*
+ * halfvec_to_sparsevec(halfvec, integer, boolean) returns sparsevec: the elements that are not zero.
+ * Errors: not as many dimensions as the type modifier says (22000). The result is in the current
+ * memory context.
+ */
+ANN_FUNCTION(ann_halfvec_to_sparsevec);
+Datum
+ann_halfvec_to_sparsevec(PG_FUNCTION_ARGS)
+{
+	HalfVector *half = PG_GETARG_HALFVEC(0);
+	SparseVector *result;
+	float *values;
+	int nnz = 0;
+
+	ann_sparsevec_check_dim(half->dim, PG_GETARG_INT32(1), NULL);
+	for (int i = 0; i < half->dim; i++)
+		nnz += ann_half_to_float(half->x[i]) != 0.0f;
+
+	result = ann_sparsevec_new(half->dim, nnz);
+	values = ann_sparsevec_values(result);
+	nnz = 0;
+	for (int i = 0; i < half->dim; i++)
+	{
+		float value = ann_half_to_float(half->x[i]);
+
+		if (value == 0.0f)
+			continue;
+		result->indices[nnz] = i;
+		values[nnz++] = value;
+	}
+	PG_FREE_IF_COPY(half, 0);
+	PG_RETURN_POINTER(result);
+}
+
+/*
+ * sparsevec_to_halfvec(sparsevec, integer, boolean) returns halfvec, rounded. Errors: more than 16000
+ * dimensions (54000), not as many as the type modifier says (22000), a value that is too large (22003).
+ * The result is in the current memory context.
+ */
+ANN_FUNCTION(ann_sparsevec_to_halfvec);
+Datum
+ann_sparsevec_to_halfvec(PG_FUNCTION_ARGS)
+{
+	SparseVector *sparse = PG_GETARG_SPARSEVEC(0);
+	const float *values = ann_sparsevec_values(sparse);
+	HalfVector *result;
+
+	ann_input_dim(&ann_halfvec_type, sparse->dim, NULL);
+	ann_input_typmod(sparse->dim, PG_GETARG_INT32(1), NULL);
+	result = ann_halfvec_new(sparse->dim);
+	for (int i = 0; i < sparse->nnz; i++)
+	{
+		ann_input_range(&ann_halfvec_type, values[i]);
+		result->x[sparse->indices[i]] = ann_half_from_float(values[i]);
+	}
 	PG_FREE_IF_COPY(sparse, 0);
 	PG_RETURN_POINTER(result);
 }

@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "core/base.h"
+#include "types/input.h"
 
 #define VECTOR_MAX_DIM ANN_MAX_DIM
 
@@ -40,14 +41,8 @@ StaticAssertDecl(offsetof(Vector, x) == 8, "x follows an 8-byte header");
 /* A zero vector of dim dimensions (1 .. VECTOR_MAX_DIM) in the current memory context. */
 extern Vector *ann_vector_new(int dim);
 
-/*
- * Checks with pgvector's texts: dimensions within 1 .. VECTOR_MAX_DIM, as many as a type modifier
- * says (-1: any), a finite element. escontext NULL: they throw; else the error is saved there and
- * false is returned.
- */
-extern bool ann_vector_check_dim(int dim, struct Node *escontext);
-extern bool ann_vector_check_typmod(int dim, int32 typmod, struct Node *escontext);
-extern bool ann_vector_check_element(float value, struct Node *escontext);
+/* The type's name and limits, for the checks of types/input.h. */
+extern const AnnInputType ann_vector_type;
 
 /* Throws (22000) unless both have the same dimensions (vector_ops.c). */
 extern void ann_vector_check_same_dims(const Vector *a, const Vector *b);

@@ -33,7 +33,7 @@ check_state(ArrayType *state, const char *caller)
 		ARR_ELEMTYPE(state) != FLOAT8OID)
 		elog(ERROR, "%s: expected state array", caller);
 	if (STATE_DIM(state) > 0)
-		ann_vector_check_dim(STATE_DIM(state), NULL);
+		ann_input_dim(&ann_vector_type, STATE_DIM(state), NULL);
 }
 
 /* A state of no rows in the current memory context. */
@@ -94,7 +94,7 @@ ann_vector_accum(PG_FUNCTION_ARGS)
 		state = new_state(vector->dim);
 		STATE_VALUES(state)[0] = count;
 	}
-	ann_vector_check_typmod(vector->dim, STATE_DIM(state), NULL);
+	ann_input_typmod(vector->dim, STATE_DIM(state), NULL);
 
 	values = STATE_VALUES(state);
 	values[0] += 1.0;
@@ -125,7 +125,7 @@ ann_vector_combine(PG_FUNCTION_ARGS)
 		PG_RETURN_ARRAYTYPE_P(other);
 	if (STATE_VALUES(other)[0] == 0.0)
 		PG_RETURN_ARRAYTYPE_P(state);
-	ann_vector_check_typmod(STATE_DIM(other), STATE_DIM(state), NULL);
+	ann_input_typmod(STATE_DIM(other), STATE_DIM(state), NULL);
 
 	values = STATE_VALUES(state);
 	for (int i = 0; i <= STATE_DIM(state); i++)
@@ -153,13 +153,13 @@ ann_vector_avg(PG_FUNCTION_ARGS)
 	values = STATE_VALUES(state);
 	if (values[0] == 0.0)
 		PG_RETURN_NULL();
-	ann_vector_check_dim(STATE_DIM(state), NULL);
+	ann_input_dim(&ann_vector_type, STATE_DIM(state), NULL);
 
 	result = ann_vector_new(STATE_DIM(state));
 	for (int i = 0; i < result->dim; i++)
 	{
 		result->x[i] = (float) (values[i + 1] / values[0]);
-		ann_vector_check_element(result->x[i], NULL);
+		ann_input_finite(&ann_vector_type, result->x[i], NULL);
 	}
 	PG_FREE_IF_COPY(state, 0);
 	PG_RETURN_POINTER(result);

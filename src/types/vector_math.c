@@ -112,7 +112,7 @@ ann_vector_concat(PG_FUNCTION_ARGS)
 	int dim = a->dim + b->dim;
 	Vector *result;
 
-	ann_vector_check_dim(dim, NULL);
+	ann_input_dim(&ann_vector_type, dim, NULL);
 	result = ann_vector_new(dim);
 	memcpy(result->x, a->x, sizeof(float) * (Size) a->dim);
 	memcpy(result->x + a->dim, b->x, sizeof(float) * (Size) b->dim);
@@ -141,7 +141,7 @@ ann_subvector(PG_FUNCTION_ARGS)
 	struct varlena *slice;
 	Vector *result;
 
-	ann_vector_check_dim(num, NULL);
+	ann_input_dim(&ann_vector_type, num, NULL);
 	slice = PG_DETOAST_DATUM_SLICE(datum, offset, sizeof(float) * (Size) num);
 	result = ann_vector_new(num);
 	memcpy(result->x, VARDATA(slice), sizeof(float) * (Size) num);
