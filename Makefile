@@ -6,8 +6,8 @@
 #   make with_llvm=no               without bitcode;   make WERROR=   warnings stay warnings
 
 MODULE_big = ann
-EXTENSION = ann
-DATA = ann--0.1.0.sql
+EXTENSION = ann ann_pgvector
+DATA = ann--0.1.0.sql ann_pgvector--0.1.0.sql
 PGFILEDESC = "ann - approximate nearest neighbours"
 
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))

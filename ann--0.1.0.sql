@@ -3,6 +3,23 @@
 -- Every function is in C, so that no search_path of a caller can change its meaning. C symbols are
 -- ann_<SQL name>, of a synonym that of the other name.
 
+-- pgvector's types have the same names
+DO $$
+DECLARE
+	found text := (SELECT typname FROM pg_catalog.pg_type
+		WHERE typnamespace OPERATOR(pg_catalog.=) pg_catalog.current_schema()::pg_catalog.regnamespace
+			AND typname OPERATOR(pg_catalog.=) ANY ('{vector,halfvec,sparsevec}'::pg_catalog.name[])
+		ORDER BY typname USING OPERATOR(pg_catalog.<) LIMIT 1);
+BEGIN
+	IF found IS NOT NULL THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'duplicate_object',
+			MESSAGE = pg_catalog.format('type "%s" already exists in schema "%s"', found, pg_catalog.current_schema()),
+			HINT = 'Where pgvector is installed, ann needs another schema: CREATE SCHEMA ann; CREATE EXTENSION ann SCHEMA ann. '
+				'For indexes on the types of pgvector: CREATE EXTENSION ann_pgvector.';
+	END IF;
+END $$;
+
 -- type vector: bytes, texts and names equal pgvector's
 
 CREATE TYPE vector;

@@ -1,0 +1,81 @@
+# Beside pgvector: a schema of its own, and, where pgvector is there, indexes on its types.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use AnnTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('pgvector');
+
+# ---- names that are taken
+
+$node->safe_psql('postgres', 'CREATE DATABASE taken');
+for my $type (qw(vector halfvec sparsevec))
+{
+	$node->safe_psql('taken', "CREATE TYPE $type AS (x int)");
+	my ($status, undef, $error) = $node->psql('taken', 'CREATE EXTENSION ann');
+	is($status, 3, "$type exists: refused");
+	like($error, qr/ERROR:  type "$type" already exists in schema "public"\n.*HINT: .*CREATE EXTENSION ann SCHEMA ann/s, "$type exists: says what to do");
+	$node->safe_psql('taken', "DROP TYPE $type");
+}
+$node->safe_psql('taken', 'CREATE TYPE vector AS (x int); CREATE SCHEMA ann; CREATE EXTENSION ann SCHEMA ann');
+is( $node->safe_psql('taken', q{CREATE TABLE t (v ann.vector(2)); INSERT INTO t VALUES ('[1,2]'), ('[3,4]');
+	CREATE INDEX ON t USING annivf (v); SET enable_seqscan = off;
+	SELECT v FROM t ORDER BY v OPERATOR(ann.<->) '[3,3]' LIMIT 1}),
+	'[3,4]', 'in another schema it works');
+
+# ---- pgvector itself
+
+if ($node->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'}) eq '0')
+{
+	note 'pgvector is not installed: its types are not tested';
+	done_testing();
+	exit;
+}
+
+$node->safe_psql('postgres', 'CREATE DATABASE beside');
+$node->safe_psql('beside', <<'SQL');
+CREATE EXTENSION vector;
+CREATE SCHEMA ann;
+CREATE EXTENSION ann SCHEMA ann;
+CREATE EXTENSION ann_pgvector;
+CREATE TABLE items (id serial, v vector(16), h halfvec(16));
+INSERT INTO items (v) SELECT array_agg(random())::vector FROM generate_series(1, 4000) i, generate_series(1, 16) j GROUP BY i;
+UPDATE items SET h = v;
+CREATE INDEX items_l2 ON items USING annivf (v);
+CREATE INDEX items_ip ON items USING annivf (v vector_ip_ops);
+CREATE INDEX items_cosine ON items USING annivf (v vector_cosine_ops);
+CREATE INDEX items_half ON items USING annivf (h);
+INSERT INTO items (v, h) SELECT v, h FROM items LIMIT 100;
+DELETE FROM items WHERE id % 7 = 0;
+VACUUM items;
+SQL
+is($node->safe_psql('beside', "SELECT count(*) FROM ann.ann_check('$_', true)"), '0', "$_ is sound")
+  for qw(items_l2 items_ip items_cosine items_half);
+for my $case (['v', '<->'], ['v', '<#>'], ['v', '<=>'], ['h', '<->'])
+{
+	my ($column, $op) = @$case;
+	my $query = "SELECT id FROM items ORDER BY $column $op (SELECT $column FROM items WHERE id = 5) LIMIT 50";
+
+	like($node->safe_psql('beside', "SET enable_seqscan = off; EXPLAIN $query"), qr/Index Scan using items_/, "$column $op: by index");
+	cmp_ok($node->safe_psql('beside', "SELECT ann.ann_recall('$query')"), '>=', 0.9, "$column $op: recall");
+	is( $node->safe_psql('beside', "SET ann.num_leaves_to_search = 100000; SET ann.num_reordering_candidates = 1000000;
+		SELECT ann.ann_recall('SELECT id FROM items ORDER BY $column $op (SELECT $column FROM items WHERE id = 5) LIMIT 50')"),
+		'1', "$column $op: all leaves find all rows");
+}
+is($node->safe_psql('beside', 'SELECT bool_and(amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = $$annivf$$'), 't', 'operator classes are valid');
+# both libraries in one backend
+is($node->safe_psql('beside', q{SELECT '[1,2]'::vector <-> '[1,4]', '[1,2]'::ann.vector OPERATOR(ann.<->) '[1,4]'}), '2|2', 'both types at once');
+# a hash of rows by COPY BINARY, from one type to the other and back
+my $file = $node->basedir . '/rows';
+$node->safe_psql('beside', "COPY (SELECT v FROM items ORDER BY id) TO '$file' (FORMAT binary);
+	CREATE TABLE ours (v ann.vector(16)); COPY ours FROM '$file' (FORMAT binary);
+	COPY ours TO '$file' (FORMAT binary); CREATE TABLE theirs (v vector(16)); COPY theirs FROM '$file' (FORMAT binary)");
+is($node->safe_psql('beside', 'SELECT count(*) FROM (SELECT v::text FROM items EXCEPT SELECT v::text FROM theirs) s'), '0', 'COPY BINARY there and back');
+$node->safe_psql('beside', 'DROP EXTENSION ann_pgvector CASCADE; DROP EXTENSION ann CASCADE');
+is($node->safe_psql('beside', 'SELECT count(*) > 0 FROM items WHERE v <-> v = 0'), 't', 'pgvector stays when ann goes');
+
+done_testing();
