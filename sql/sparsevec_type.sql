@@ -19,7 +19,9 @@ RESET extra_float_digits;
 -- rounded once: by way of a double this would be 1
 SELECT '{1:1.000000059604644775390625000000000000001}/1'::sparsevec;
 -- too small becomes subnormal or zero
-SELECT '{1:1e-45,2:1e-46,3:-1e-400}/3'::sparsevec;
+SELECT '{1:1e-45,2:0,3:-0e-400}/3'::sparsevec;
+SELECT '{1:1e-46}/3'::sparsevec;
+SELECT '{1:-1e-400}/3'::sparsevec;
 -- the longest indices and numbers
 SELECT '{999999999:-1.17549435e-38,1000000000:-1.17549435e-38}/1000000000'::sparsevec;
 

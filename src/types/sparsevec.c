@@ -168,7 +168,7 @@ parse_integer(const char *literal, char **cursor, int32 *value, Node *escontext)
 
 /*
  * Parses a value at *cursor, as parse_integer() does. strtof, not strtod: a value is rounded once.
- * What is too small becomes zero or subnormal without an error.
+ * What is too small to be stored is refused, as a zero would not be.
  */
 static bool
 parse_value(const char *literal, char **cursor, float *value, Node *escontext)
@@ -180,7 +180,7 @@ parse_value(const char *literal, char **cursor, float *value, Node *escontext)
 	*value = strtof(start, &end);
 	if (end == start)
 		return syntax_error(literal, NULL, escontext);
-	if (errno == ERANGE && isinf(*value))
+	if (errno == ERANGE && (isinf(*value) || *value == 0.0f))
 		ereturn(escontext, false,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("\"%s\" is out of range for type sparsevec",
