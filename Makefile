@@ -1,6 +1,7 @@
 # ann: the extension is built by PGXS, the developer targets below need no server.
 #
 #   make && make install            with the pg_config in PATH, or PG_CONFIG=/path/to/pg_config
+#   make FAULTS=1                   a library for tests, which can be made to fail
 #   make installcheck               regress, isolation and TAP against a running server
 #   make check                      everything fast that needs no server
 #   make with_llvm=no               without bitcode;   make WERROR=   warnings stay warnings
@@ -12,7 +13,9 @@ PGFILEDESC = "ann - approximate nearest neighbours"
 
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 HEADER_FILES := $(sort $(wildcard src/*.h src/*/*.h))
-OBJS := $(SOURCES:.c=.o)
+# FAULTS=1: with the points of src/faultpoint.h, of which a release holds none.
+FAULTS ?=
+OBJS := $(patsubst %.c,%.o,$(filter-out $(if $(FAULTS),,src/faultpoint.c),$(SOURCES)))
 
 REGRESS := $(sort $(notdir $(basename $(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=$(EXTENSION)
@@ -27,7 +30,7 @@ WARNINGS := -Wall -Wextra -Wmissing-prototypes -Wpointer-arith -Wdeclaration-aft
 # -isystem: the server's headers are not ours to warn about. The signatures of the server's callbacks
 # are not ours either, hence -Wno-unused-parameter, in the glue only (the core goes without it).
 # The library is hidden but for what src/compat.h exports.
-PG_CPPFLAGS = -Isrc -isystem $(includedir_server)
+PG_CPPFLAGS = -Isrc -isystem $(includedir_server) $(if $(FAULTS),-DANN_FAULTS)
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter $(WERROR) -fvisibility=hidden -MMD -MP \
 	$(if $(findstring clang,$(shell $(CC) --version)),$(CLANG_CFLAGS))
 # The server's flags are those of the compiler that built it; clang need not know all of gcc's.
@@ -39,7 +42,7 @@ EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 # Targets that need no PGXS; with these alone, no pg_config is asked for.
 DEV_TARGETS := unit unit-san unit-neon fuzz-quick fuzz-% layers headers check format format-check \
-	check-size check-symbols bench bench-kernels
+	check-size check-symbols check-release bench bench-kernels
 ifneq (,$(filter-out $(DEV_TARGETS) build/%,$(or $(MAKECMDGOALS),all)))
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -49,6 +52,14 @@ include $(PGXS)
 # Bitcode is compiled without CFLAGS, so it is tied to the object, which knows its headers.
 -include $(OBJS:.o=.d)
 $(OBJS:.o=.bc): %.bc: %.o
+
+# Objects of the one kind are not those of the other: its mark is made anew when the kind changes. (always:
+# a file that does not exist, or .SECONDARY would do without the mark.)
+KIND := build/kind-$(if $(FAULTS),faults,release)
+$(OBJS): $(KIND)
+$(KIND): always
+	@[ -e $@ ] || { mkdir -p build && rm -f build/kind-* && touch $@; }
+.PHONY: always
 endif
 
 # ---- The core alone: compiled without any include path of PostgreSQL, as its proof of being pure C.
@@ -128,6 +139,10 @@ format:
 format-check:
 	tools/check_format
 
+# The library that was just built holds no fault points.
+check-release:
+	tools/check_release ann.so
+
 check: format-check layers headers check-size unit
 
 # ---- Measuring. make bench FILE=vectors.hdf5 [BENCH_OPTIONS="--rows 100000"]
@@ -144,5 +159,5 @@ bench:
 	$(if $(FILE),,$(error make bench FILE=vectors.hdf5))
 	tools/bench $(FILE) $(BENCH_OPTIONS)
 
-.PHONY: fuzz-quick layers headers check-size check-symbols format format-check check bench \
-	bench-kernels
+.PHONY: fuzz-quick layers headers check-size check-symbols check-release format format-check check \
+	bench bench-kernels

@@ -102,7 +102,7 @@ SELECT * FROM faults();
 -- partial, over an expression, built concurrently, unlogged, temporary, over an untyped column
 CREATE INDEX plain_partial ON plain USING annivf (v) WHERE id % 2 = 0;
 CREATE FUNCTION halved(v vector) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
-	SELECT array_agg(x / 2)::real[]::vector FROM unnest(v::real[]) x
+	SELECT array_agg(x / 2)::real[]::public.vector FROM unnest(v::real[]) x
 $$;
 CREATE INDEX plain_halved ON plain USING annivf (halved(v));
 CREATE INDEX CONCURRENTLY plain_concurrent ON plain USING annivf (v);

@@ -8,7 +8,8 @@
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
 
--- SQLSTATE and what the error says
+-- SQLSTATE and what the error says, without the schema that newer servers name where they restrict the
+-- search path
 CREATE FUNCTION error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	hint text;
@@ -17,7 +18,7 @@ BEGIN
 	RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN format('%s %s%s', SQLSTATE, SQLERRM, E'\n' || NULLIF(hint, ''));
+	RETURN format('%s %s%s', SQLSTATE, replace(SQLERRM, 'public.', ''), E'\n' || NULLIF(hint, ''));
 END $$;
 
 -- wrong dimensions

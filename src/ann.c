@@ -17,6 +17,7 @@
 #include "am/am.h"
 #include "compat.h"
 #include "core/kernels.h"
+#include "faultpoint.h"
 
 ANN_MODULE_MAGIC("ann", "0.1.0");
 
@@ -85,6 +86,7 @@ _PG_init(void)
 		"\"auto\" takes the best that this machine runs. Other values are for tests.", &simd_level,
 		0, simd_levels, PGC_SUSET, 0, check_simd, assign_simd, NULL);
 
+	ann_fault_init();
 	MarkGUCPrefixReserved("ann");
 }
 

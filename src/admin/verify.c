@@ -352,6 +352,9 @@ check_unreached(AnnCheck *check, BlockNumber blkno)
 						   "left over by a training that did not finish; a vacuum frees it");
 	else if (!lost && (page->used & ~page->reached) != 0)
 		ann_check_unreached_slots(check, blkno);
+	else if (!lost && page->kind == ANN_PAGE_BODY)
+		ann_check_mismatch(check, blkno, "leak",
+						   "codes of a block that was never finished; a vacuum frees them");
 	else if (!lost && page->reached == 0 && (page->flags & ANN_CHECK_OVERFLOW) == 0)
 		ann_check_mismatch(check, blkno, "I-3", "a page of kind %d that nothing refers to",
 						   page->kind);
@@ -418,8 +421,8 @@ begin_on_standby(AnnCheck *check)
 /*
  * ann_check(index regclass, heapallindexed boolean) returns setof (block bigint, invariant text,
  * problem text): a row for each violated invariant of src/README, none where the index is sound;
- * 'leak' are pages that an unfinished training left. heapallindexed: also that every row of the
- * table that is visible now and belongs in the index is there. Needs SELECT on the table.
+ * 'leak' are pages that an unfinished training or insert left. heapallindexed: also that every row of
+ * the table that is visible now and belongs in the index is there. Needs SELECT on the table.
  * ShareUpdateExclusiveLock on the table (on a standby AccessShareLock), AccessShareLock on the
  * index, both released at the end. Damage is reported, not raised; errors are those of
  * ann_admin_open, and OBJECT_NOT_IN_PREREQUISITE_STATE for heapallindexed on an invalid index.

@@ -13,6 +13,7 @@
 
 #include "am/encode.h"
 #include "am/support.h"
+#include "faultpoint.h"
 #include "store/leaf.h"
 #include "store/tree.h"
 
@@ -45,6 +46,7 @@ ann_encode_and_append(Relation index, const AnnTypeSupport *support, const AnnMo
 		ann_pq_encode_row(&model->pq, model->form, x, centroid, codes, &entry.factors, scratch))
 	{
 		entry.secondary = true;
+		ANN_FAULT("second-entry");
 		(void) ann_leaf_append(index, model, &second, &entry, NULL);
 	}
 	return true;

@@ -10,13 +10,29 @@
  *	  was read here is in its leaf before the first leaf is read. So: the exact leaf first, then the
  *	  leaves, and a candidate that is in this set is dropped: each of a row's entries, where it has two.
  *
+ *	  Each row comes once. Vacuum may unlink the page that is to be read next, and an insert may link it
+ *	  again, right behind the head: then it leads to pages that were read before. So a page that comes a
+ *	  second time makes the read start again. Without one no row that the scan's snapshot sees comes
+ *	  twice, as within the exact leaf rows stay on their page. (A row identifier may come twice, if
+ *	  vacuum erased it from one page and an insert put it on another; but such an insert is later than
+ *	  the snapshot, and the row that was vacuumed is dead to all.)
+ *
  *	  A set that outgrows its memory goes to a temporary file in chunks; then a test for membership
  *	  is one pass over the file for a whole batch of candidates. That is slow, and rare: a trained
  *	  index holds few such rows.
  */
 #include "postgres.h"
 
+#include "utils/hsearch.h"
+
 #include "am/scan.h"
+#include "faultpoint.h"
+
+/*
+ * How often pages may come again before the chain counts as a circle: to happen by the work of others,
+ * each time takes a vacuum and an insert within one read.
+ */
+#define MAX_REPEATS 20
 
 void
 ann_exact_init(AnnExactSet *set, MemoryContext context, Size max_bytes)
@@ -111,37 +127,82 @@ add_tid(AnnExactSet *set, AnnTid tid)
 	set->tids[set->num++] = tid;
 }
 
-/* One pass over the chain; false when a page was unlinked under it. */
+typedef enum ReadOutcome
+{
+	READ_WHOLE,
+	READ_UNLINKED, /* a page was unlinked under it */
+	READ_REPEATED, /* a page came a second time */
+} ReadOutcome;
+
+/* Notes a page behind the head, in a table that is made for the first; false if it is there already. */
 static bool
+note_page(HTAB **pages, MemoryContext context, BlockNumber blkno)
+{
+	HASHCTL control = {
+		.keysize = sizeof(BlockNumber), .entrysize = sizeof(BlockNumber), .hcxt = context};
+	bool found;
+
+	if (*pages == NULL)
+		*pages = hash_create("ann pages of the exact leaf", 64, &control,
+							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	(void) hash_search(*pages, &blkno, HASH_ENTER, &found);
+	return !found;
+}
+
+/* Adds num row identifiers of a page. */
+static void
+add_page(AnnExactSet *set, const AnnTid *tids, int num, bool skip_moved)
+{
+	for (int i = 0; i < num; i++)
+	{
+		AnnTid tid = tids[i];
+
+		if (skip_moved && (tid.offset & ANN_TID_MOVED) != 0)
+			continue;
+		tid.offset &= ~ANN_TID_FLAGS;
+		add_tid(set, tid);
+	}
+}
+
+/* One pass over the chain. */
+static ReadOutcome
 read_chain(AnnExactSet *set, Relation index, bool skip_moved)
 {
 	AnnTid page[ANN_TIDS_PER_PAGE];
 	BlockNumber blkno = ANN_EXACT_BLKNO;
-	BlockNumber num_pages = 0;
+	HTAB *pages = NULL;
+	ReadOutcome outcome = READ_WHOLE;
 
-	while (blkno != InvalidBlockNumber)
+	for (bool is_head = true; blkno != InvalidBlockNumber; is_head = false)
 	{
 		int num;
 
 		CHECK_FOR_INTERRUPTS();
-		ann_tids_check_circle(index, blkno, &num_pages);
+		ANN_FAULT("exact-page");
+		if (!is_head && !note_page(&pages, set->context, blkno))
+		{
+			outcome = READ_REPEATED;
+			break;
+		}
 		num = ann_tids_read(index, false, &blkno, page);
 		if (num < 0)
-			return false;
-		for (int i = 0; i < num; i++)
 		{
-			if (skip_moved && (page[i].offset & ANN_TID_MOVED) != 0)
-				continue;
-			page[i].offset &= ~ANN_TID_FLAGS;
-			add_tid(set, page[i]);
+			outcome = READ_UNLINKED;
+			break;
 		}
+		add_page(set, page, num, skip_moved);
 	}
-	return true;
+	if (pages != NULL)
+		hash_destroy(pages);
+	return outcome;
 }
 
 void
 ann_exact_read(AnnExactSet *set, Relation index, bool skip_moved)
 {
+	ReadOutcome outcome;
+	int repeats = 0;
+
 	do
 	{
 		ann_exact_close(set);
@@ -149,7 +210,11 @@ ann_exact_read(AnnExactSet *set, Relation index, bool skip_moved)
 		set->num_in_file = 0;
 		set->num_read = 0;
 		set->position = 0;
-	} while (!read_chain(set, index, skip_moved));
+		outcome = read_chain(set, index, skip_moved);
+		if (outcome == READ_REPEATED && ++repeats > MAX_REPEATS)
+			ann_page_corrupted(index, ANN_EXACT_BLKNO,
+							   "the pages of the exact leaf go in a circle");
+	} while (outcome != READ_WHOLE);
 	if (set->file == NULL)
 		sort_tids(set);
 	else

@@ -47,6 +47,7 @@
 #include "am/encode.h"
 #include "am/train.h"
 #include "core/rng.h"
+#include "faultpoint.h"
 #include "store/tids.h"
 
 /* ---- rows by their identifiers ---- */
@@ -343,8 +344,11 @@ train_and_switch(AnnBuilder *builder, ExactSource *source)
 	take_model_number(builder);
 	if (!ann_trainer_run(builder, 1))
 		return false;
+	ANN_FAULT("train-code");
 	ann_coder_run(builder);
+	ANN_FAULT("train-mark");
 	mark_moved(source);
+	ANN_FAULT("train-switch");
 	ann_meta_write(builder->index, &builder->meta, true);
 	return true;
 }
@@ -378,6 +382,7 @@ ann_train_index(Relation heap, Relation index, double min_rows, bool wait)
 		unlock_toast(heap);
 	}
 	ann_builder_free(&builder);
+	ANN_FAULT("train-erase");
 	if (trained)
 		ann_train_erase_moved(index);
 	return trained;
@@ -454,6 +459,7 @@ ann_train_absorb(Relation heap, Relation index)
 	unlock_toast(heap);
 	pfree(tids);
 	MemoryContextDelete(context);
+	ANN_FAULT("absorb-trim");
 	ann_tids_trim(index);
 }
 

@@ -24,6 +24,8 @@
 
 #include "am/am.h"
 #include "am/train.h"
+#include "faultpoint.h"
+#include "store/body.h"
 #include "store/leaf.h"
 #include "store/tids.h"
 
@@ -37,7 +39,8 @@ typedef struct Vacuum
 	AnnMetaData meta;
 	const AnnModel *model; /* NULL while untrained */
 	AnnLeafVacuum leaf;
-	double exact; /* rows that stay in the exact leaf */
+	AnnBodyPages bodies; /* where blocks are long */
+	double exact;        /* rows that stay in the exact leaf */
 	double nulls;
 	BlockNumber free_pages;
 } Vacuum;
@@ -78,19 +81,6 @@ vacuum_tids(Vacuum *vacuum, Buffer buffer)
 	*(null_leaf ? &vacuum->nulls : &vacuum->exact) += kept;
 }
 
-/* Makes a page that nothing refers to free for reuse. */
-static void
-free_page(Vacuum *vacuum, Buffer buffer)
-{
-	AnnEdit edit;
-
-	ann_edit_begin(&edit, vacuum->index);
-	ann_page_init(ann_edit_page(&edit, buffer, true), ANN_PAGE_FREE, 0);
-	ann_edit_finish(&edit);
-	RecordFreeIndexPage(vacuum->index, BufferGetBlockNumber(buffer));
-	vacuum->free_pages++;
-}
-
 /*
  * A page of a model that never came into force: a training did not finish. None runs now, as that
  * takes the lock that vacuum holds.
@@ -117,8 +107,14 @@ vacuum_model_page(Vacuum *vacuum, Buffer buffer)
 		!ann_page_is(page, ANN_PAGE_BODY) && !ann_page_is(page, ANN_PAGE_CENTROID_CODES))
 		ann_page_corrupted(vacuum->index, BufferGetBlockNumber(buffer), "a page of unknown kind");
 	if (is_left_over(vacuum, buffer))
-		free_page(vacuum, buffer);
-	else if (ann_page_is(page, ANN_PAGE_LEAF))
+	{
+		ann_page_free(vacuum->index, buffer);
+		vacuum->free_pages++;
+		return;
+	}
+	if (vacuum->model->slots_per_page == 0)
+		ann_bodies_note(&vacuum->bodies, vacuum->model, buffer);
+	if (ann_page_is(page, ANN_PAGE_LEAF))
 		ann_leaf_vacuum_page(vacuum->index, vacuum->model, buffer, &vacuum->leaf);
 }
 
@@ -164,10 +160,10 @@ vacuum_blocks(Vacuum *vacuum)
 				break;
 		}
 		ann_vacuum_delay();
+		ANN_FAULT("vacuum-page");
 		vacuum_page(vacuum, blkno);
 	}
 	vacuum->stats->num_pages = num_blocks;
-	vacuum->stats->pages_free = vacuum->free_pages;
 }
 
 static void
@@ -197,16 +193,25 @@ static IndexBulkDeleteResult *
 run_pass(Vacuum *vacuum)
 {
 	AnnModel model;
+	bool is_long;
 
 	if (vacuum->meta.model != 0)
 	{
 		model = *ann_model_get(vacuum->index, &vacuum->meta);
 		vacuum->model = &model;
 	}
+	is_long = vacuum->model != NULL && vacuum->model->slots_per_page == 0;
+	if (is_long)
+		ann_bodies_begin(&vacuum->bodies, vacuum->index);
 	vacuum_blocks(vacuum);
+	ANN_FAULT("vacuum-hints");
 	if (vacuum->leaf.removed > 0)
 		ann_leaf_reset_hints(vacuum->index, vacuum->model, vacuum->leaf.stale,
 							 vacuum->leaf.first_leaf, vacuum->leaf.num_bits);
+	if (is_long)
+		vacuum->free_pages +=
+			ann_bodies_end(&vacuum->bodies, vacuum->index, vacuum->model, vacuum->info->strategy);
+	vacuum->stats->pages_free = vacuum->free_pages;
 	vacuum->stats->tuples_removed += vacuum->leaf.removed;
 	vacuum->stats->num_index_tuples = vacuum->leaf.kept + vacuum->exact + vacuum->nulls;
 	vacuum->stats->estimated_count = false;

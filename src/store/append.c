@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/rel.h"
 
+#include "faultpoint.h"
 #include "store/leaf.h"
 #include "store/leaf_private.h"
 #include "store/tids.h"
@@ -64,9 +65,14 @@ write_codes(void *arg, Buffer buffer, uint8 *codes, int first, int num)
 	ann_block_set_codes((uint8 *) ann_page_payload(page), state->lane,
 						state->append->entry->codes + first, num);
 	ann_edit_finish(&edit);
+	ANN_FAULT("append-codes");
 }
 
-/* New body pages with the entry's codes in lane 0; returns the first. */
+/*
+ * New body pages with the entry's codes in lane 0; returns the first. The caller holds the lock of the
+ * node page until they are named, which is how vacuum tells them from pages that nobody will name
+ * (body.c).
+ */
 static BlockNumber
 create_body(Append *append)
 {
@@ -80,19 +86,20 @@ create_body(Append *append)
 		Buffer buffer = next;
 		Page page = BufferGetPage(buffer);
 		int num = Min(num_blocks - done, ANN_BODY_BLOCKS);
+		bool more = done + num < num_blocks;
 
+		if (more)
+			next = ann_page_allocate(append->index);
 		ann_page_init(page, ANN_PAGE_BODY, model->number);
 		memset(ann_page_payload(page), 0, ANN_PAGE_PAYLOAD);
 		ann_block_set_codes((uint8 *) ann_page_payload(page), 0, append->entry->codes + done, num);
-		if (done + num < num_blocks)
-		{
-			next = ann_page_allocate(append->index);
+		if (more)
 			AnnPageGetOpaque(page)->next = BufferGetBlockNumber(next);
-		}
 		if (first == InvalidBlockNumber)
 			first = BufferGetBlockNumber(buffer);
 		ann_wal_log_page(append->index, buffer);
 		UnlockReleaseBuffer(buffer);
+		ANN_FAULT("append-body");
 	}
 	return first;
 }
@@ -137,6 +144,7 @@ place_in_lane(Append *append, Buffer buffer, uint16 slot, int lane)
 		ann_leaf_visit_body(append->index, model, ann_leaf_slot(model, BufferGetPage(buffer), slot),
 							BUFFER_LOCK_EXCLUSIVE, write_codes, &state);
 	}
+	ANN_FAULT("append-lane");
 	ann_edit_begin(&edit, append->index);
 	page = ann_edit_page(&edit, buffer, false);
 	block = ann_leaf_slot(model, page, slot);
@@ -150,6 +158,7 @@ place_in_lane(Append *append, Buffer buffer, uint16 slot, int lane)
 	}
 	edit_exact(append, &edit);
 	ann_edit_finish(&edit);
+	ANN_FAULT("append-lane-done");
 }
 
 /* Tries one block; true if it took the entry. Else *next is the block after it. */
@@ -281,6 +290,7 @@ place_in_new_block(Append *append, BlockPlace tail)
 	Page node_page;
 	AnnNodeEntry *entry;
 
+	ANN_FAULT("append-block");
 	ann_edit_begin(&edit, append->index);
 	page = ann_edit_page(&edit, target, fresh);
 	if (fresh)
@@ -302,6 +312,7 @@ place_in_new_block(Append *append, BlockPlace tail)
 	}
 	edit_exact(append, &edit);
 	ann_edit_finish(&edit);
+	ANN_FAULT("append-block-done");
 	if (BufferIsValid(tail_buffer))
 		UnlockReleaseBuffer(tail_buffer);
 	UnlockReleaseBuffer(target);

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/rel.h"
 
+#include "faultpoint.h"
 #include "store/leaf.h"
 #include "store/leaf_private.h"
 
@@ -53,6 +54,7 @@ finish_buffer(AnnBulkWriter *writer, Buffer buffer)
 	else
 		MarkBufferDirty(buffer);
 	UnlockReleaseBuffer(buffer);
+	ANN_FAULT("bulk-page");
 }
 
 /* Writes the BODY pages of the current long block; returns the first. */

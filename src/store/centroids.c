@@ -12,6 +12,7 @@
 #include "utils/rel.h"
 
 #include "core/kmeans.h"
+#include "faultpoint.h"
 #include "store/centroids.h"
 #include "store/recent.h"
 
@@ -81,6 +82,7 @@ ann_centroids_write(Relation index, const AnnModel *model, const char *blocks, u
 		else
 			MarkBufferDirty(buffer);
 		UnlockReleaseBuffer(buffer);
+		ANN_FAULT("centroids-page");
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "core/kernels.h"
+#include "faultpoint.h"
 #include "store/leaf.h"
 #include "store/leaf_private.h"
 #include "store/recent.h"
@@ -289,7 +290,10 @@ ann_leaf_vacuum_page(Relation index, const AnnModel *model, Buffer buffer, AnnLe
 			1 << ((header->leaf - vacuum->first_leaf) % 8);
 	}
 	if (open)
+	{
 		ann_edit_finish(&edit);
+		ANN_FAULT("vacuum-leaf-done");
+	}
 }
 
 /* Resets the hints of one node page; true if any was to be reset. */
@@ -322,7 +326,10 @@ reset_page_hints(Relation index, const AnnModel *model, Buffer buffer, const uin
 		entry->hint_slot = entry->head_slot;
 	}
 	if (open)
+	{
 		ann_edit_finish(&edit);
+		ANN_FAULT("vacuum-hints-done");
+	}
 }
 
 void

@@ -13,6 +13,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "faultpoint.h"
 #include "store/meta.h"
 
 AnnMetaData *
@@ -227,9 +228,11 @@ ann_meta_write(Relation index, AnnMetaData *meta, bool log)
 	{
 		AnnEdit edit;
 
+		ANN_FAULT("meta-write");
 		ann_edit_begin(&edit, index);
 		*ann_meta_of_page(ann_edit_page(&edit, buffer, false)) = *meta;
 		ann_edit_finish(&edit);
+		ANN_FAULT("meta-write-done");
 	}
 	else
 	{
@@ -257,6 +260,7 @@ ann_meta_set_dim(Relation index, uint32 dim)
 		meta->dim = dim;
 		ann_meta_seal(meta);
 		ann_edit_finish(&edit);
+		ANN_FAULT("meta-dim-done");
 		result = dim;
 	}
 	UnlockReleaseBuffer(buffer);

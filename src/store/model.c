@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "core/rotation.h"
+#include "faultpoint.h"
 #include "store/centroids.h"
 #include "store/meta.h"
 
@@ -59,6 +60,7 @@ ann_section_write(Relation index, AnnSectionKind kind, uint32 model, const void 
 		else
 			MarkBufferDirty(buffer);
 		UnlockReleaseBuffer(buffer);
+		ANN_FAULT("section-page");
 	}
 }
 

@@ -17,8 +17,10 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "faultpoint.h"
 #include "store/page.h"
 #include "store/recent.h"
+#include "store/wal.h"
 
 void
 ann_page_init(Page page, AnnPageKind kind, uint32 model)
@@ -162,4 +164,17 @@ ann_page_allocate(Relation index)
 	Buffer buffer = recycled_page(index);
 
 	return BufferIsValid(buffer) ? buffer : ann_page_extend(index, MAIN_FORKNUM);
+}
+
+void
+ann_page_free(Relation index, Buffer buffer)
+{
+	AnnEdit edit;
+
+	ANN_FAULT("free-page");
+	ann_edit_begin(&edit, index);
+	ann_page_init(ann_edit_page(&edit, buffer, true), ANN_PAGE_FREE, 0);
+	ann_edit_finish(&edit);
+	ANN_FAULT("free-page-done");
+	RecordFreeIndexPage(index, BufferGetBlockNumber(buffer));
 }

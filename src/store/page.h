@@ -55,4 +55,7 @@ extern Buffer ann_page_extend(Relation index, ForkNumber fork);
  */
 extern Buffer ann_page_allocate(Relation index);
 
+/* Makes an exclusively locked page that nothing refers to free for reuse: one record. */
+extern void ann_page_free(Relation index, Buffer buffer);
+
 #endif

@@ -14,6 +14,7 @@
 #include "storage/indexfsm.h"
 #include "utils/rel.h"
 
+#include "faultpoint.h"
 #include "store/tids.h"
 
 static AnnTidsPageHeader *
@@ -73,9 +74,11 @@ append_to_hint(Relation index, bool null_leaf, BlockNumber hint, const ItemPoint
 	{
 		AnnEdit edit;
 
+		ANN_FAULT("tids-append");
 		ann_edit_begin(&edit, index);
 		add_tid(ann_edit_page(&edit, buffer, false), tid);
 		ann_edit_finish(&edit);
+		ANN_FAULT("tids-append-done");
 	}
 	UnlockReleaseBuffer(buffer);
 	return possible;
@@ -149,6 +152,7 @@ append_slowly(Relation index, bool null_leaf, const ItemPointerData *tid)
 			target = ann_page_allocate(index);
 		blkno = BufferGetBlockNumber(target);
 	}
+	ANN_FAULT("tids-page");
 	ann_edit_begin(&edit, index);
 	head_page = ann_edit_page(&edit, head, false);
 	page = BufferIsValid(target) ? ann_edit_page(&edit, target, fresh) : head_page;
@@ -157,6 +161,7 @@ append_slowly(Relation index, bool null_leaf, const ItemPointerData *tid)
 	page_header(head_page)->hint = blkno;
 	add_tid(page, tid);
 	ann_edit_finish(&edit);
+	ANN_FAULT("tids-page-done");
 	if (BufferIsValid(target))
 		UnlockReleaseBuffer(target);
 	UnlockReleaseBuffer(head);
@@ -309,6 +314,7 @@ ann_tids_filter_page(Relation index, Buffer buffer, AnnTidsFilter filter, void *
 		ann_edit_begin(&edit, index);
 		ann_tids_compact(ann_edit_page(&edit, buffer, false), keep);
 		ann_edit_finish(&edit);
+		ANN_FAULT("tids-erase-done");
 	}
 	return kept;
 }
@@ -333,6 +339,7 @@ ann_tids_mark_page(Relation index, BlockNumber blkno, const bool *moved, int num
 			tid->offset |= ANN_TID_MOVED;
 	}
 	ann_edit_finish(&edit);
+	ANN_FAULT("tids-mark-done");
 	UnlockReleaseBuffer(buffer);
 }
 
@@ -359,12 +366,14 @@ unlink_next(Relation index, BlockNumber *prev, BlockNumber *freed)
 			AnnEdit edit;
 			Page before_page;
 
+			ANN_FAULT("tids-unlink");
 			ann_edit_begin(&edit, index);
 			before_page = ann_edit_page(&edit, before, false);
 			AnnPageGetOpaque(before_page)->next = AnnPageGetOpaque(page)->next;
 			page = ann_edit_page(&edit, buffer, false);
 			AnnPageGetOpaque(page)->kind = ANN_PAGE_FREE;
 			ann_edit_finish(&edit);
+			ANN_FAULT("tids-unlink-done");
 			*freed = blkno;
 		}
 		UnlockReleaseBuffer(buffer);
@@ -388,6 +397,7 @@ reset_hint(Relation index)
 	ann_edit_begin(&edit, index);
 	page_header(ann_edit_page(&edit, head, false))->hint = ANN_EXACT_BLKNO;
 	ann_edit_finish(&edit);
+	ANN_FAULT("tids-hint-done");
 	UnlockReleaseBuffer(head);
 }
 

@@ -19,6 +19,7 @@
 #include "core/bf16.h"
 #include "core/kernels.h"
 #include "core/soar.h"
+#include "faultpoint.h"
 #include "store/centroids.h"
 #include "store/recent.h"
 #include "store/tree.h"
@@ -407,6 +408,7 @@ finish_page(NodeWriter *writer)
 		MarkBufferDirty(writer->buffer);
 	UnlockReleaseBuffer(writer->buffer);
 	writer->buffer = InvalidBuffer;
+	ANN_FAULT("node-page");
 }
 
 /* Starts a page of the chain; the page before it gets its link and is finished. */

@@ -357,6 +357,7 @@ reported('coded', 'two pages', '', 'I-1', sub { substr(${ $_[0] }, page(2)) = ''
 	reported('coded', 'overflow page: none', 2, 'I-5', field(page($coded_node) + PAYLOAD, 'L', 2));
 	reported('long', 'codes: another kind', $body, 'I-5', field(page($body) + KIND, 'S', 3));
 	reported('long', 'codes: past the end', $long_head, 'I-5', field(page($long_head) + PAYLOAD + 16, 'L', 1_000_000));
+	reported('long', 'codes: of no block', num_pages(\$image{long}), 'leak', sub { ${ $_[0] } .= substr(${ $_[0] }, page($body), BLCKSZ) });
 	reported('long', 'codes: cut', $body, 'I-5', field(page($body) + NEXT, 'L', 0xffffffff));
 }
 

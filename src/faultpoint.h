@@ -1,0 +1,35 @@
+/*
+ * faultpoint.h
+ *	  Fault points: places where a library built for tests (make FAULTS=1) can be made to fail, to
+ *	  prove what a crash or an error leaves behind there. In a release they compile to nothing.
+ *
+ * NOTES
+ *	  A point stands between two steps that each leave a valid index, never within an edit. Its name
+ *	  is that of the step before or behind it; test/t/009_faults.pl goes through all names that it
+ *	  finds in the source. Two settings, for superusers:
+ *
+ *	  ann.fault			name:N, the N-th pass of this process over that point from now on
+ *	  ann.fault_action	error: raises one; crash: flushes what the process has logged so far and
+ *						kills it, as a failing server would; wait: until no other session holds
+ *						advisory lock N
+ */
+#ifndef ANN_FAULTPOINT_H
+#define ANN_FAULTPOINT_H
+
+#ifdef ANN_FAULTS
+
+#define ANN_FAULT(name) ann_fault(name)
+
+/* Defines the settings: for _PG_init. */
+extern void ann_fault_init(void);
+/* Passes over a point. */
+extern void ann_fault(const char *name);
+
+#else
+
+#define ANN_FAULT(name) ((void) 0)
+#define ann_fault_init() ((void) 0)
+
+#endif
+
+#endif

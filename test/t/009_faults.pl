@@ -1,0 +1,262 @@
+# Faults: a crash, and an error, at every fault point of the library (src/faultpoint.h). What each leaves
+# behind is a sound index but for leaked pages; the next vacuum frees those, and the index goes on. Needs a
+# library that was built by make FAULTS=1; tools/test faults makes one. ANN_FAULT=regexp: only those
+# scenarios.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use AnnTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('faults',
+	conf => ['restart_after_crash = on', 'max_prepared_transactions = 2', 'shared_buffers = 16MB', 'checkpoint_timeout = 1h']);
+
+if (($node->psql('postgres', "LOAD 'ann'; SHOW ann.fault"))[0] != 0)
+{
+	$node->stop;
+	plan skip_all => 'the library holds no fault points: make FAULTS=1';
+}
+
+# Each scenario makes a table x (id, v) with an index x_v, and has a statement that passes the points.
+my $fail = 'LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config(\'ann.fault\', point, true); EXECUTE command;
+	EXCEPTION WHEN internal_error THEN NULL; END $$';
+$node->safe_psql('postgres', "LOAD 'ann'; CREATE FUNCTION failing(point text, command text) RETURNS void $fail");
+
+my $leaf = 'INSERT INTO x SELECT i, ARRAY[1, 2, 3, i]::vector FROM generate_series(1, 32) i;
+	CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 1);';
+my $wide = 'INSERT INTO x SELECT i, array_fill(i, ARRAY[600])::vector FROM generate_series(1, 32) i;
+	CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 1, dimensions_per_block = 1);';
+my $twice = 'INSERT INTO x SELECT row_number() OVER (), y FROM clustered(200, 8) y;
+	CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 6, soar_lambda = 1.5);';
+my $grown = 'CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 6);
+	INSERT INTO x SELECT row_number() OVER (), y FROM clustered(3000, 8) y;
+	INSERT INTO x SELECT 4000 + i, CASE WHEN i % 2 = 0 THEN array_fill(1e20::real, ARRAY[8])::vector END FROM generate_series(1, 20) i;';
+(my $grown_twice = $grown) =~ s/num_leaves = 6/num_leaves = 6, soar_lambda = 1.5/;
+my $grown_wide = 'CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 2, dimensions_per_block = 1);
+	INSERT INTO x SELECT i, array_fill(i, ARRAY[600])::vector FROM generate_series(1, 70) i;';
+my $unseen = sub {
+	my ($rows) = @_;
+	return "BEGIN; $rows; PREPARE TRANSACTION 'unseen'; SELECT ann_train('x_v'); COMMIT PREPARED 'unseen';";
+};
+my $late = $unseen->('INSERT INTO x SELECT 5000 + row_number() OVER (), y FROM clustered(2000, 8) y');
+my $insert = "INSERT INTO x SELECT 9000, y FROM clustered(1, %d, 0.9) y";
+my $insert_wide = 'INSERT INTO x SELECT 9000, array_fill(33, ARRAY[600])::vector';
+my $vacuum = 'VACUUM (INDEX_CLEANUP on) x';
+
+my %scenarios = (
+	lane => [ 4, "$leaf DELETE FROM x WHERE id > 20; $vacuum", sprintf($insert, 4) ],
+	block => [ 4, $leaf, sprintf($insert, 4) ],
+	wide_lane => [ 600, "$wide DELETE FROM x WHERE id > 20; $vacuum", $insert_wide ],
+	wide_block => [ 600, $wide, $insert_wide ],
+	twice => [ 8, $twice, sprintf($insert, 8) ],
+	untrained => [ 8, 'CREATE INDEX x_v ON x USING annivf (v)', sprintf($insert, 8) ],
+	null_leaf => [ 8, 'CREATE INDEX x_v ON x USING annivf (v)', 'INSERT INTO x VALUES (9000, NULL)' ],
+	full_page => [ 8, 'CREATE INDEX x_v ON x USING annivf (v)', 'INSERT INTO x SELECT 9000, y FROM clustered(1400, 8) y' ],
+	untyped => [ 0, 'CREATE INDEX x_v ON x USING annivf (v)', sprintf($insert, 8) ],
+	train => [ 8, $grown, "SELECT ann_train('x_v')" ],
+	train_wide => [ 600, $grown_wide, "SELECT ann_train('x_v')" ],
+	train_many => [ 3, 'CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 600, training_iterations = 2);
+		INSERT INTO x SELECT row_number() OVER (), y FROM clustered(5000, 3, 0.4, 600, 0.1) y', "SELECT ann_train('x_v')" ],
+	absorb => [ 8, $grown . $late, $vacuum ],
+	absorb_twice => [ 8, $grown_twice . $late, $vacuum ],
+	absorb_wide => [ 600, $grown_wide . $unseen->('INSERT INTO x SELECT 100 + i, array_fill(1, ARRAY[600])::vector FROM generate_series(1, 40) i'), $vacuum ],
+	vacuum => [ 8, "$twice INSERT INTO x SELECT 1000 + i, CASE WHEN i % 2 = 0 THEN array_fill(1e20::real, ARRAY[8])::vector END FROM generate_series(1, 20) i;
+		DELETE FROM x WHERE id % 3 = 0", $vacuum ],
+	left_over => [ 8, "$grown SELECT failing('train-switch:1', 'SELECT ann_train(''x_v'')')", $vacuum ],
+	left_body => [ 600, "$wide SELECT failing('append-block:1', '$insert_wide'); DELETE FROM x WHERE id = 1", $vacuum ],
+	scan => [ 8, $grown, 'SET enable_seqscan = off; SET enable_sort = off; SELECT id FROM x ORDER BY v <-> (SELECT v FROM x WHERE id = 1) LIMIT 1' ]);
+
+# scenario, points; +: pages must be found leaked
+my @cases = (
+	[ lane => qw(append-lane:1 append-lane-done:1) ],
+	[ block => qw(append-block:1 append-block-done:1) ],
+	[ wide_lane => qw(append-codes:1 append-codes:2 append-lane:1 append-lane-done:1) ],
+	[ wide_block => qw(append-body:1+ append-body:2+ append-block:1+ append-block-done:1) ],
+	[ twice => qw(append-lane-done:1 second-entry:1 append-lane-done:2) ],
+	[ untrained => qw(tids-append:1 tids-append-done:1) ],
+	[ null_leaf => qw(tids-append:1 tids-append-done:1) ],
+	[ full_page => qw(tids-page:1 tids-page-done:1) ],
+	[ untyped => qw(meta-dim-done:1) ],
+	[ train => qw(meta-write:1 meta-write-done:1 train-code:1 bulk-page:1+ bulk-page:4+ section-page:1+ section-page:3+ node-page:1+
+		  train-mark:1+ tids-mark-done:1+ tids-mark-done:2+ train-switch:1+ meta-write:2+ meta-write-done:2 train-erase:1
+		  tids-erase-done:1 tids-erase-done:2 tids-hint-done:1 tids-unlink:1 tids-unlink-done:1) ],
+	[ train_wide => qw(bulk-page:1+ bulk-page:2+ bulk-page:3+ node-page:1+) ],
+	[ train_many => qw(centroids-page:1+ centroids-page:2+) ],
+	[ absorb => qw(append-lane:1 append-lane-done:7 append-block:1 append-block-done:1 absorb-trim:1 tids-unlink:1 tids-unlink-done:1) ],
+	[ absorb_twice => qw(second-entry:1 second-entry:3 append-lane-done:2) ],
+	[ absorb_wide => qw(append-codes:1 append-body:1+ append-body:2+ append-block:1+ append-block-done:1) ],
+	[ vacuum => qw(vacuum-page:1 vacuum-page:4 vacuum-leaf-done:1 vacuum-leaf-done:2 tids-erase-done:1 tids-erase-done:2 vacuum-hints:1 vacuum-hints-done:1) ],
+	[ left_over => qw(free-page:1+ free-page-done:1+ free-page-done:3+) ],
+	[ left_body => qw(vacuum-hints:1+ free-page:1+ free-page-done:1+ free-page:2+ free-page-done:2) ],
+	[ scan => qw(exact-page:1 exact-page:3) ]);
+
+my $sound = "SELECT * FROM ann_check('x_v', true) WHERE invariant <> 'leak'";
+
+sub query { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
+
+# Runs the scenario's statement with the fault; true if it failed there.
+sub fails_at
+{
+	my ($scenario, $point, $action) = @_;
+	my $offset = -s $node->logfile;
+	my ($status, undef, $error) = $node->psql('postgres',
+		"LOAD 'ann'; SET ann.fault = '$point'; SET ann.fault_action = $action; $scenarios{$scenario}[2];");
+
+	if ($action eq 'crash')
+	{
+		my $fine = $status == 2 && $error =~ /server closed the connection|connection to server was lost/;
+		$node->wait_for_log(qr/database system is ready to accept connections/, $offset) if $fine;
+		return $fine;
+	}
+	(my $name = $point) =~ s/:.*//;
+	return $status == 3 && $error =~ /ERROR:  fault point "$name"/;
+}
+
+sub one_case
+{
+	my ($scenario, $point, $action) = @_;
+	my $leaks = $point =~ s/\+$//;
+	my $what = "$scenario, $point, $action";
+	my ($dim, $setup) = @{ $scenarios{$scenario} };
+	my $type = $dim > 0 ? "vector($dim)" : 'vector';
+	my $rows = 'SELECT count(*), sum(id) FROM x';
+
+	query("DROP TABLE IF EXISTS x; CREATE TABLE x (id int, v $type); $setup");
+	my $before = query($rows);
+	ok(fails_at($scenario, $point, $action), "$what: failed there");
+	is(query($sound), '', "... and left a sound index");
+	is(query($rows), $before, '... and the rows that there were');
+	cmp_ok(query("SELECT count(*) FROM ann_check('x_v', true)"), '>', 0, '... and pages to be freed') if $leaks;
+
+	$dim ||= 8;
+	query("INSERT INTO x SELECT 9500 + i, anything($dim, 9) FROM generate_series(1, 3) i; DELETE FROM x WHERE id = 9501; $vacuum");
+	is(query("SELECT * FROM ann_check('x_v', true)"), '', '... after a vacuum without leaks');
+	query("INSERT INTO x SELECT 9600 + row_number() OVER (), y FROM clustered(40, $dim, 0.3) y");
+	check_index($node, 'x', '<->', '... which goes on', 20);
+	return;
+}
+
+for my $case (@cases)
+{
+	my ($scenario, @points) = @$case;
+
+	next if $scenario !~ ($ENV{ANN_FAULT} // '.');
+	for my $point (@points)
+	{
+		one_case($scenario, $point, $_) for qw(error crash);
+	}
+}
+
+# ---- a build that fails leaves no index
+
+for my $point (qw(bulk-page:2 section-page:1 node-page:1))
+{
+	query('DROP TABLE IF EXISTS x; CREATE TABLE x (id int, v vector(8)); INSERT INTO x SELECT row_number() OVER (), y FROM clustered(2000, 8) y');
+	$scenarios{build} = [ 8, '', 'CREATE INDEX x_v ON x USING annivf (v)' ];
+	for my $action (qw(error crash))
+	{
+		ok(fails_at('build', $point, $action), "build, $point, $action: failed there");
+		is(query("SELECT to_regclass('x_v') IS NULL"), 't', '... and there is no index');
+	}
+	query($scenarios{build}[2]);
+	check_index($node, 'x', '<->', '... but later there is', 50);
+}
+
+# ---- pages that come and go under a scan that reads the exact leaf
+
+my $holder = $node->background_psql('postgres');
+
+sub wait_at_lock
+{
+	my ($count) = @_;
+	wait_for_rows($node, "SELECT count(*) = $count FROM pg_stat_activity WHERE wait_event = 'advisory'");
+	return;
+}
+
+# Four pages, all full: the head, then 3, 2, 1 of those that were filled after it. The scan stops before it
+# reads page 2, of which all rows are dead; a vacuum takes it out of the chain, an insert puts it behind
+# the head.
+my $page = 1357;    # row identifiers on a page
+for my $work_mem ('4MB', '64kB')
+{
+	query(<<"SQL");
+DROP TABLE IF EXISTS x, seen;
+CREATE TABLE seen (num int, different int);
+CREATE TABLE x (id int, v vector(2));
+INSERT INTO x SELECT i, ARRAY[i, 1]::vector FROM generate_series(1, 100) i;
+CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 2);
+INSERT INTO x SELECT 1000 + i, '[1e20,1e20]' FROM generate_series(1, 4 * $page) i;
+DELETE FROM x WHERE id BETWEEN 1001 + 2 * $page AND 1000 + 3 * $page;
+SQL
+	$holder->query_safe('SELECT pg_advisory_lock(3)');
+	my @scan = start_clients($node, scan => [ 1, 1, <<"SQL" ]);
+SET enable_seqscan = off;
+SET enable_sort = off;
+SET work_mem = '$work_mem';
+LOAD 'ann';
+SET ann.fault_action = wait;
+SET ann.fault = 'exact-page:3';
+INSERT INTO seen SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM x ORDER BY v <-> '[1,2]') s;
+SQL
+	wait_at_lock(1);
+	query("$vacuum; INSERT INTO x VALUES (0, '[1e20,1e20]')");
+	$holder->query_safe('SELECT pg_advisory_unlock(3)');
+	finish_clients("a scan with $work_mem", @scan);
+	my $rows = 100 + 3 * $page;
+	is(query('SELECT * FROM seen'), "$rows|$rows", '... saw each row once');
+}
+
+# ---- BODY pages of an insert at work are not taken for leaked ones
+
+# Three pages are free: one, which the exact leaf had, before the node page, and the two last. A vacuum
+# stops before these two. An insert into a full leaf makes them the codes of a new block and stops; what it
+# will take for the block itself is the first page, which the vacuum has passed. (It is taken last, as an
+# insert that failed had just taken it, and only the vacuum knows that it is free again. The dead row is of
+# the NULL leaf, lest the vacuum waits for the node page to reset hints.)
+query(<<"SQL");
+DROP TABLE x;
+CREATE TABLE x (id int, v vector(600));
+CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 2, dimensions_per_block = 1);
+INSERT INTO x SELECT i, array_fill(i, ARRAY[600])::vector FROM generate_series(1, 32) i;
+INSERT INTO x SELECT i, array_fill(i, ARRAY[600])::vector FROM generate_series(5000, 5000 + $page) i;
+INSERT INTO x SELECT 10000 + i, NULL FROM generate_series(1, $page) i;
+SELECT ann_train('x_v');
+LOAD 'ann';
+SELECT failing('append-block:1', '$insert_wide');
+DELETE FROM x WHERE id = 5001;
+$vacuum;
+SELECT failing('tids-page:1', 'INSERT INTO x VALUES (9001, NULL)');
+DELETE FROM x WHERE id = 10001;
+SQL
+my $last = query("SELECT pg_relation_size('x_v') / current_setting('block_size')::int") - 1;
+$holder->query_safe("SELECT pg_advisory_lock($last), pg_advisory_lock(2)");
+my ($sweep) = start_clients($node, vacuum => [ 1, 1, "LOAD 'ann';\nSET ann.fault_action = wait;\nSET ann.fault = 'vacuum-page:$last';\n$vacuum;\n" ]);
+wait_at_lock(1);
+my ($writer) = start_clients($node, insert => [ 1, 1, "LOAD 'ann';\nSET ann.fault_action = wait;\nSET ann.fault = 'append-body:2';\n$insert_wide;\n" ]);
+wait_at_lock(2);
+is(query("SELECT pg_relation_size('x_v') / current_setting('block_size')::int - 1"), $last, 'the insert uses pages that were free');
+$holder->query_safe("SELECT pg_advisory_unlock($last)");
+wait_for_rows($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'LWLock' AND query LIKE 'VACUUM%'");
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+finish_clients('a vacuum beside an insert', $sweep, $writer);
+is(query("SELECT * FROM ann_check('x_v', true)"), '', '... has not freed its pages, and there are no others');
+check_index($node, 'x', '<->', '... and all rows are found', 50);
+$holder->quit;
+
+# ---- every point has its case
+
+my %named = map { my ($scenario, @points) = @$_; map { (my $name = $_) =~ s/:.*//; ($name => 1) } @points } @cases;
+my %placed;
+for my $file (glob("$FindBin::RealBin/../../src/*/*.c"))
+{
+	$placed{$_} = 1 for slurp_file($file) =~ /ANN_FAULT\("([a-z-]+)"\)/g;
+}
+is(join(' ', sort keys %placed), join(' ', sort keys %named), 'the cases are those of the source');
+
+$node->stop;
+my @bad = grep { /PANIC:|TRAP:|invalid memory|leak:|leaked/ || (/was terminated by signal/ && !/signal 9/) } split /\n/, slurp_file($node->logfile);
+is(join("\n", @bad), '', 'no crash but those that were asked for, nothing leaked');
+done_testing();
