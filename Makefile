@@ -18,9 +18,9 @@ FAULTS ?=
 OBJS := $(patsubst %.c,%.o,$(filter-out $(if $(FAULTS),,src/faultpoint.c),$(SOURCES)))
 
 REGRESS := $(sort $(notdir $(basename $(wildcard sql/*.sql))))
-REGRESS_OPTS = --load-extension=$(EXTENSION)
+REGRESS_OPTS = --load-extension=ann
 ISOLATION := $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
-ISOLATION_OPTS = --inputdir=test/isolation --load-extension=$(EXTENSION)
+ISOLATION_OPTS = --inputdir=test/isolation --load-extension=ann
 PROVE_TESTS := $(sort $(wildcard test/t/*.pl))
 TAP_TESTS := $(if $(PROVE_TESTS),1)
 
