@@ -959,7 +959,7 @@ COMMENT ON OPERATOR <+> (halfvec, halfvec) IS 'L1 distance';
 -- halfvec: other functions
 
 CREATE FUNCTION vector_dims(halfvec) RETURNS integer
-	AS 'MODULE_PATHNAME', 'ann_halfvec_dims'
+	AS 'MODULE_PATHNAME', 'ann_vector_dims'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION vector_dims(halfvec) IS 'number of dimensions';
 

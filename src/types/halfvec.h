@@ -29,7 +29,7 @@ typedef struct HalfVector
 	uint16 x[FLEXIBLE_ARRAY_MEMBER]; /* core/half.h */
 } HalfVector;
 
-StaticAssertDecl(offsetof(HalfVector, x) == 8, "x follows an 8-byte header");
+StaticAssertDecl(offsetof(HalfVector, x) == 8, "x follows an 8-byte header, as vector's does");
 
 #define HALFVEC_SIZE(num_dims) (offsetof(HalfVector, x) + sizeof(uint16) * (Size) (num_dims))
 

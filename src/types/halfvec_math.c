@@ -163,22 +163,6 @@ ann_halfvec_subvector(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(result);
 }
 
-/*
- * vector_dims(halfvec) returns integer. No errors. Reads the header only: of a toasted value one
- * chunk, copied into the current memory context and freed.
- */
-ANN_FUNCTION(ann_halfvec_dims);
-Datum
-ann_halfvec_dims(PG_FUNCTION_ARGS)
-{
-	Size wanted = offsetof(HalfVector, x) - VARHDRSZ;
-	HalfVector *header = (HalfVector *) PG_GETARG_BYTEA_P_SLICE(0, 0, wanted);
-	int dim = header->dim;
-
-	PG_FREE_IF_COPY(header, 0);
-	PG_RETURN_INT32(dim);
-}
-
 /* l2_norm(halfvec) returns float8: Euclidean norm. No errors. Leaves nothing allocated. */
 ANN_FUNCTION(ann_halfvec_l2_norm);
 Datum

@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "fmgr.h"
 
 #include "compat.h"
@@ -22,14 +20,12 @@
 /* Dimensions whose floats are kept on the stack: 8 kB for each argument. */
 #define STACK_DIMS 2048
 
-typedef double (*FloatsDistance)(const float *a, const float *b, int dim);
-
 /*
  * The distance of arguments 0 and 1, which must have equal dimensions (else 22000). Copies are
  * freed at once: an expression index or a sort may call us in a long-lived context.
  */
 static double
-distance_of_args(FunctionCallInfo fcinfo, FloatsDistance distance)
+distance_of_args(FunctionCallInfo fcinfo, AnnFloatsDistance distance)
 {
 	HalfVector *a = PG_GETARG_HALFVEC(0);
 	HalfVector *b = PG_GETARG_HALFVEC(1);
@@ -57,15 +53,6 @@ distance_of_args(FunctionCallInfo fcinfo, FloatsDistance distance)
 	PG_FREE_IF_COPY(a, 0);
 	PG_FREE_IF_COPY(b, 1);
 	return result;
-}
-
-/* The angle of two unit vectors in units of pi. Rounding may take the product past 1. */
-static double
-spherical(const float *a, const float *b, int dim)
-{
-	double product = -ann_vector_negative_ip(a, b, dim);
-
-	return acos(Max(-1.0, Min(1.0, product))) / M_PI;
 }
 
 /*
@@ -144,5 +131,5 @@ ANN_FUNCTION(ann_halfvec_spherical_distance);
 Datum
 ann_halfvec_spherical_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, spherical));
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_spherical));
 }

@@ -64,8 +64,8 @@ is_past_limit(const AnnInputType *type, float value)
 	return !isinf(value) && fabsf(value) >= type->limit;
 }
 
-static bool
-out_of_range(const AnnInputType *type, const char *number, Node *escontext)
+bool
+ann_input_out_of_range(const AnnInputType *type, const char *number, Node *escontext)
 {
 	ereturn(escontext, false,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -80,13 +80,14 @@ ann_input_range(const AnnInputType *type, float value)
 	if (!is_past_limit(type, value))
 		return;
 	float_to_shortest_decimal_buf(value, number);
-	out_of_range(type, number, NULL);
+	ann_input_out_of_range(type, number, NULL);
 }
 
 /* ---- literals ---- */
 
-static bool
-syntax_error(const AnnInputType *type, const char *literal, const char *detail, Node *escontext)
+bool
+ann_input_syntax_error(const AnnInputType *type, const char *literal, const char *detail,
+					   Node *escontext)
 {
 	ereturn(escontext, false,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
@@ -94,22 +95,20 @@ syntax_error(const AnnInputType *type, const char *literal, const char *detail, 
 			 detail ? errdetail("%s", detail) : 0));
 }
 
-/* The white space of SQL and of strtof in the C locale, whatever the server's locale is. */
-static char *
-skip_space(char *cursor)
+char *
+ann_input_skip_space(char *cursor)
 {
 	while (*cursor == ' ' || (*cursor >= '\t' && *cursor <= '\r'))
 		cursor++;
 	return cursor;
 }
 
-/* Room for the elements of a literal: one more than its commas, no more than it may have. */
-static int
-count_elements(const AnnInputType *type, const char *cursor)
+int
+ann_input_count_elements(const char *cursor, int max)
 {
 	int num = 1;
 
-	while (num < type->max_dim && (cursor = strchr(cursor, ',')) != NULL)
+	while (num < max && (cursor = strchr(cursor, ',')) != NULL)
 	{
 		num++;
 		cursor++;
@@ -131,16 +130,16 @@ parse_element(const AnnInputType *type, const char *literal, char **cursor, floa
 	errno = 0;
 	*value = strtof(*cursor, &end);
 	if (end == *cursor)
-		return syntax_error(type, literal, NULL, escontext);
+		return ann_input_syntax_error(type, literal, NULL, escontext);
 	if ((errno == ERANGE && isinf(*value)) || is_past_limit(type, *value))
-		return out_of_range(type, pnstrdup(*cursor, (Size) (end - *cursor)), escontext);
+		return ann_input_out_of_range(type, pnstrdup(*cursor, (Size) (end - *cursor)), escontext);
 	*cursor = end;
 	return ann_input_finite(type, *value, escontext);
 }
 
 /*
- * Parses "1, 2, 3]" at *cursor into x, which has room for count_elements(), and moves past the
- * bracket. Returns the number of elements, 0 after a soft error.
+ * Parses "1, 2, 3]" at *cursor into x, which has room for ann_input_count_elements(), and moves
+ * past the bracket. Returns the number of elements, 0 after a soft error.
  */
 static int
 parse_elements(const AnnInputType *type, const char *literal, char **cursor, float *x,
@@ -152,15 +151,15 @@ parse_elements(const AnnInputType *type, const char *literal, char **cursor, flo
 	{
 		if (dim == type->max_dim)
 			return too_many_dims(type, escontext);
-		*cursor = skip_space(*cursor);
+		*cursor = ann_input_skip_space(*cursor);
 		if (!parse_element(type, literal, cursor, &x[dim], escontext))
 			return 0;
 		dim++;
-		*cursor = skip_space(*cursor);
+		*cursor = ann_input_skip_space(*cursor);
 		if (**cursor == ']')
 			break;
 		if (**cursor != ',')
-			return syntax_error(type, literal, NULL, escontext);
+			return ann_input_syntax_error(type, literal, NULL, escontext);
 		(*cursor)++;
 	}
 	(*cursor)++;
@@ -170,29 +169,29 @@ parse_elements(const AnnInputType *type, const char *literal, char **cursor, flo
 float *
 ann_input_literal(const AnnInputType *type, char *literal, int32 typmod, int *dim, Node *escontext)
 {
-	char *cursor = skip_space(literal);
+	char *cursor = ann_input_skip_space(literal);
 	float *x;
 
 	if (*cursor != '[')
 	{
-		syntax_error(type, literal, "Vector contents must start with \"[\".", escontext);
+		ann_input_syntax_error(type, literal, "Vector contents must start with \"[\".", escontext);
 		return NULL;
 	}
-	cursor = skip_space(cursor + 1);
+	cursor = ann_input_skip_space(cursor + 1);
 	if (*cursor == ']')
 	{
 		ann_input_dim(type, 0, escontext);
 		return NULL;
 	}
 
-	x = palloc(sizeof(float) * (Size) count_elements(type, cursor));
+	x = palloc(sizeof(float) * (Size) ann_input_count_elements(cursor, type->max_dim));
 	*dim = parse_elements(type, literal, &cursor, x, escontext);
 	if (*dim == 0)
 		return NULL;
-	cursor = skip_space(cursor);
+	cursor = ann_input_skip_space(cursor);
 	if (*cursor != '\0')
 	{
-		syntax_error(type, literal, "Junk after closing right brace.", escontext);
+		ann_input_syntax_error(type, literal, "Junk after closing right brace.", escontext);
 		return NULL;
 	}
 	return ann_input_typmod(*dim, typmod, escontext) ? x : NULL;
@@ -241,17 +240,23 @@ floats_of_array(ArrayType *array, int num, float *x)
 	}
 }
 
-float *
-ann_input_array(const AnnInputType *type, ArrayType *array, int32 typmod, int *dim)
+int
+ann_input_array_length(ArrayType *array)
 {
-	float *x;
-
-	*dim = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg("array must be 1-D")));
 	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("array must not contain nulls")));
+	return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+}
+
+float *
+ann_input_array(const AnnInputType *type, ArrayType *array, int32 typmod, int *dim)
+{
+	float *x;
+
+	*dim = ann_input_array_length(array);
 	ann_input_dim(type, *dim, NULL);
 	ann_input_typmod(*dim, typmod, NULL);
 	x = palloc(sizeof(float) * (Size) *dim);

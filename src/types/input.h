@@ -35,6 +35,23 @@ extern bool ann_input_finite(const AnnInputType *type, float value, Node *escont
 /* Below the type's limit (22003); infinity and NaN pass. */
 extern void ann_input_range(const AnnInputType *type, float value);
 
+/* ---- parts of an input function ---- */
+
+/* "invalid input syntax" (22P02) for a literal; detail may be NULL. */
+extern bool ann_input_syntax_error(const AnnInputType *type, const char *literal,
+								   const char *detail, Node *escontext);
+/* "out of range" (22003) for a number of a literal. */
+extern bool ann_input_out_of_range(const AnnInputType *type, const char *number, Node *escontext);
+/* Past the white space of SQL and of strtof in the C locale, whatever the server's locale is. */
+extern char *ann_input_skip_space(char *cursor);
+/* Room for the elements of a literal: one more than its commas, at most max. */
+extern int ann_input_count_elements(const char *cursor, int max);
+
+/* ---- literals and arrays ---- */
+
+/* The length of an array that has at most one dimension (22000) and no nulls (22004). */
+extern int ann_input_array_length(ArrayType *array);
+
 /*
  * The numbers of '[x, y, ...]', in the current memory context, and how many there are. Every error
  * of an input function: syntax (22P02), range (22003), and those of the checks above.

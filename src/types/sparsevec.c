@@ -29,6 +29,9 @@ typedef struct Element
 	float value;
 } Element;
 
+const AnnInputType ann_sparsevec_type = {
+	.name = "sparsevec", .max_dim = SPARSEVEC_MAX_DIM, .limit = INFINITY};
+
 SparseVector *
 ann_sparsevec_new(int32 dim, int nnz)
 {
@@ -56,19 +59,8 @@ ann_sparsevec_truncate(SparseVector *vector, int nnz)
 bool
 ann_sparsevec_check_dim(int32 dim, int32 typmod, Node *escontext)
 {
-	if (dim < 1)
-		ereturn(
-			escontext, false,
-			(errcode(ERRCODE_DATA_EXCEPTION), errmsg("sparsevec must have at least 1 dimension")));
-	if (dim > SPARSEVEC_MAX_DIM)
-		ereturn(escontext, false,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("sparsevec cannot have more than %d dimensions", SPARSEVEC_MAX_DIM)));
-	if (typmod != -1 && typmod != dim)
-		ereturn(escontext, false,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected %d dimensions, not %d", typmod, dim)));
-	return true;
+	return ann_input_dim(&ann_sparsevec_type, dim, escontext) &&
+		   ann_input_typmod(dim, typmod, escontext);
 }
 
 bool
@@ -79,19 +71,6 @@ ann_sparsevec_check_nnz(int nnz, Node *escontext)
 			escontext, false,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("sparsevec cannot have more than %d non-zero elements", SPARSEVEC_MAX_NNZ)));
-	return true;
-}
-
-bool
-ann_sparsevec_check_value(float value, Node *escontext)
-{
-	if (isnan(value))
-		ereturn(escontext, false,
-				(errcode(ERRCODE_DATA_EXCEPTION), errmsg("NaN not allowed in sparsevec")));
-	if (isinf(value))
-		ereturn(
-			escontext, false,
-			(errcode(ERRCODE_DATA_EXCEPTION), errmsg("infinite value not allowed in sparsevec")));
 	return true;
 }
 
@@ -115,38 +94,6 @@ check_index(const SparseVector *vector, int i, Node *escontext)
 	return true;
 }
 
-static bool
-syntax_error(const char *literal, const char *detail, Node *escontext)
-{
-	ereturn(escontext, false,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("invalid input syntax for type sparsevec: \"%s\"", literal),
-			 detail ? errdetail("%s", detail) : 0));
-}
-
-/* The white space of SQL and of strtof in the C locale, whatever the server's locale is. */
-static char *
-skip_space(char *cursor)
-{
-	while (*cursor == ' ' || (*cursor >= '\t' && *cursor <= '\r'))
-		cursor++;
-	return cursor;
-}
-
-/* Room for the elements of a literal: one more than its commas, no more than it may have. */
-static int
-count_elements(const char *cursor)
-{
-	int num = 1;
-
-	while (num < SPARSEVEC_MAX_NNZ && (cursor = strchr(cursor, ',')) != NULL)
-	{
-		num++;
-		cursor++;
-	}
-	return num;
-}
-
 /*
  * Parses an index or the dimensions at *cursor, after white space, and moves past it and the white
  * space behind it. What an int32 cannot hold becomes its greatest or smallest value but one, which
@@ -155,14 +102,14 @@ count_elements(const char *cursor)
 static bool
 parse_integer(const char *literal, char **cursor, int32 *value, Node *escontext)
 {
-	char *start = skip_space(*cursor);
+	char *start = ann_input_skip_space(*cursor);
 	char *end;
 	long number = strtol(start, &end, 10);
 
 	if (end == start)
-		return syntax_error(literal, NULL, escontext);
+		return ann_input_syntax_error(&ann_sparsevec_type, literal, NULL, escontext);
 	*value = (int32) Max(Min(number, (long) PG_INT32_MAX), -(long) PG_INT32_MAX);
-	*cursor = skip_space(end);
+	*cursor = ann_input_skip_space(end);
 	return true;
 }
 
@@ -173,20 +120,18 @@ parse_integer(const char *literal, char **cursor, int32 *value, Node *escontext)
 static bool
 parse_value(const char *literal, char **cursor, float *value, Node *escontext)
 {
-	char *start = skip_space(*cursor);
+	char *start = ann_input_skip_space(*cursor);
 	char *end;
 
 	errno = 0;
 	*value = strtof(start, &end);
 	if (end == start)
-		return syntax_error(literal, NULL, escontext);
+		return ann_input_syntax_error(&ann_sparsevec_type, literal, NULL, escontext);
 	if (errno == ERANGE && (isinf(*value) || *value == 0.0f))
-		ereturn(escontext, false,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("\"%s\" is out of range for type sparsevec",
-						pnstrdup(start, (Size) (end - start)))));
-	*cursor = skip_space(end);
-	return ann_sparsevec_check_value(*value, escontext);
+		return ann_input_out_of_range(&ann_sparsevec_type, pnstrdup(start, (Size) (end - start)),
+									  escontext);
+	*cursor = ann_input_skip_space(end);
+	return ann_input_finite(&ann_sparsevec_type, *value, escontext);
 }
 
 /* Parses "1:1.5" at *cursor and moves past it and the white space behind it. */
@@ -196,14 +141,14 @@ parse_element(const char *literal, char **cursor, Element *element, Node *escont
 	if (!parse_integer(literal, cursor, &element->index, escontext))
 		return false;
 	if (**cursor != ':')
-		return syntax_error(literal, NULL, escontext);
+		return ann_input_syntax_error(&ann_sparsevec_type, literal, NULL, escontext);
 	(*cursor)++;
 	element->index--;
 	return parse_value(literal, cursor, &element->value, escontext);
 }
 
 /*
- * Parses "1:1.5, 3:2}" at *cursor into elements, which has room for count_elements(), and moves
+ * Parses "1:1.5, 3:2}" at *cursor into elements, which has room for ann_input_count_elements(), and moves
  * past the brace. The elements keep the order of the text; those of value zero are dropped, and
  * nobody looks at their indices.
  */
@@ -211,7 +156,7 @@ static bool
 parse_elements(const char *literal, char **cursor, Element *elements, int *num, Node *escontext)
 {
 	*num = 0;
-	*cursor = skip_space(*cursor);
+	*cursor = ann_input_skip_space(*cursor);
 	if (**cursor != '}')
 		for (;;)
 		{
@@ -228,7 +173,7 @@ parse_elements(const char *literal, char **cursor, Element *elements, int *num, 
 			if (**cursor == '}')
 				break;
 			if (**cursor != ',')
-				return syntax_error(literal, NULL, escontext);
+				return ann_input_syntax_error(&ann_sparsevec_type, literal, NULL, escontext);
 			(*cursor)++;
 		}
 	(*cursor)++;
@@ -239,14 +184,16 @@ parse_elements(const char *literal, char **cursor, Element *elements, int *num, 
 static bool
 parse_dim(const char *literal, char *cursor, int32 *dim, Node *escontext)
 {
-	cursor = skip_space(cursor);
+	cursor = ann_input_skip_space(cursor);
 	if (*cursor != '/')
-		return syntax_error(literal, "Unexpected end of input.", escontext);
+		return ann_input_syntax_error(&ann_sparsevec_type, literal, "Unexpected end of input.",
+									  escontext);
 	cursor++;
 	if (!parse_integer(literal, &cursor, dim, escontext))
 		return false;
 	if (*cursor != '\0')
-		return syntax_error(literal, "Junk after closing.", escontext);
+		return ann_input_syntax_error(&ann_sparsevec_type, literal, "Junk after closing.",
+									  escontext);
 	return true;
 }
 
@@ -292,7 +239,7 @@ ann_sparsevec_in(PG_FUNCTION_ARGS)
 	char *literal = PG_GETARG_CSTRING(0);
 	int32 typmod = PG_GETARG_INT32(2);
 	Node *escontext = fcinfo->context;
-	char *cursor = skip_space(literal);
+	char *cursor = ann_input_skip_space(literal);
 	Element *elements;
 	SparseVector *result;
 	int num;
@@ -300,11 +247,13 @@ ann_sparsevec_in(PG_FUNCTION_ARGS)
 
 	if (*cursor != '{')
 	{
-		syntax_error(literal, "Vector contents must start with \"{\".", escontext);
+		ann_input_syntax_error(&ann_sparsevec_type, literal,
+							   "Vector contents must start with \"{\".", escontext);
 		return (Datum) 0;
 	}
 	cursor++;
-	elements = (Element *) palloc(sizeof(Element) * (Size) count_elements(cursor));
+	elements = (Element *) palloc(sizeof(Element) *
+								  (Size) ann_input_count_elements(cursor, SPARSEVEC_MAX_NNZ));
 	if (!parse_elements(literal, &cursor, elements, &num, escontext) ||
 		!parse_dim(literal, cursor, &dim, escontext) ||
 		!ann_sparsevec_check_dim(dim, typmod, escontext))
@@ -356,19 +305,7 @@ ANN_FUNCTION(ann_sparsevec_typmod_in);
 Datum
 ann_sparsevec_typmod_in(PG_FUNCTION_ARGS)
 {
-	int num;
-	int32 *typmods = ArrayGetIntegerTypmods(PG_GETARG_ARRAYTYPE_P(0), &num);
-
-	if (num != 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid type modifier")));
-	if (typmods[0] < 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("dimensions for type sparsevec must be at least 1")));
-	if (typmods[0] > SPARSEVEC_MAX_DIM)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("dimensions for type sparsevec cannot exceed %d", SPARSEVEC_MAX_DIM)));
-	PG_RETURN_INT32(typmods[0]);
+	PG_RETURN_INT32(ann_input_typmods(&ann_sparsevec_type, PG_GETARG_ARRAYTYPE_P(0)));
 }
 
 /*
@@ -420,7 +357,7 @@ ann_sparsevec_recv(PG_FUNCTION_ARGS)
 	for (int i = 0; i < result->nnz; i++)
 	{
 		values[i] = pq_getmsgfloat4(message);
-		ann_sparsevec_check_value(values[i], NULL);
+		ann_input_finite(&ann_sparsevec_type, values[i], NULL);
 		if (values[i] == 0.0f)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_EXCEPTION),

@@ -16,6 +16,7 @@
 #include "nodes/nodes.h"
 
 #include "compat.h"
+#include "types/input.h"
 
 #define SPARSEVEC_MAX_DIM 1000000000
 #define SPARSEVEC_MAX_NNZ 16000
@@ -48,6 +49,9 @@ ann_sparsevec_values(SparseVector *vector)
 	return (float *) (vector->indices + vector->nnz);
 }
 
+/* The type's name and limits, for the checks of types/input.h. */
+extern const AnnInputType ann_sparsevec_type;
+
 /* Room for nnz elements, all zeroes for the caller to fill, in the current memory context. */
 extern SparseVector *ann_sparsevec_new(int32 dim, int nnz);
 
@@ -56,11 +60,10 @@ extern void ann_sparsevec_truncate(SparseVector *vector, int nnz);
 
 /*
  * Checks of what comes in: 1 .. SPARSEVEC_MAX_DIM dimensions, as many as the type modifier says
- * (-1: any); no more elements than fit; a finite value. An error is thrown, or saved in escontext
+ * (-1: any); no more elements than fit. An error is thrown, or saved in escontext
  * (where that is not NULL and the server has soft errors), and then they return false.
  */
 extern bool ann_sparsevec_check_dim(int32 dim, int32 typmod, Node *escontext);
 extern bool ann_sparsevec_check_nnz(int nnz, Node *escontext);
-extern bool ann_sparsevec_check_value(float value, Node *escontext);
 
 #endif

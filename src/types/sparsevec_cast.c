@@ -62,16 +62,10 @@ ann_sparsevec_to_vector(PG_FUNCTION_ARGS)
 {
 	SparseVector *sparse = PG_GETARG_SPARSEVEC(0);
 	const float *values = ann_sparsevec_values(sparse);
-	int32 typmod = PG_GETARG_INT32(1);
 	Vector *result;
 
-	if (sparse->dim > VECTOR_MAX_DIM)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("vector cannot have more than %d dimensions", VECTOR_MAX_DIM)));
-	if (typmod != -1 && typmod != sparse->dim)
-		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-						errmsg("expected %d dimensions, not %d", typmod, sparse->dim)));
-
+	ann_input_dim(&ann_vector_type, sparse->dim, NULL);
+	ann_input_typmod(sparse->dim, PG_GETARG_INT32(1), NULL);
 	result = ann_vector_new(sparse->dim);
 	for (int i = 0; i < sparse->nnz; i++)
 		result->x[sparse->indices[i]] = values[i];
@@ -172,7 +166,7 @@ fill_from_array(ArrayType *array, SparseVector *result)
 		float value = float_of_element(element, ARR_ELEMTYPE(array));
 
 		CHECK_FOR_INTERRUPTS();
-		ann_sparsevec_check_value(value, NULL);
+		ann_input_finite(&ann_sparsevec_type, value, NULL);
 		if (value == 0.0f)
 			continue;
 		ann_sparsevec_check_nnz(nnz + 1, NULL);
@@ -195,14 +189,9 @@ Datum
 ann_array_to_sparsevec(PG_FUNCTION_ARGS)
 {
 	ArrayType *array = PG_GETARG_ARRAYTYPE_P(0);
-	int num = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	int num = ann_input_array_length(array);
 	SparseVector *result;
 
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg("array must be 1-D")));
-	if (array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("array must not contain nulls")));
 	ann_sparsevec_check_dim(num, PG_GETARG_INT32(1), NULL);
 
 	result = ann_sparsevec_new(num, Min(num, SPARSEVEC_MAX_NNZ));

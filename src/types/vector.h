@@ -60,6 +60,9 @@ extern double ann_vector_negative_ip(const float *a, const float *b, int dim);
 extern double ann_vector_cosine(const float *a, const float *b, int dim);
 extern double ann_vector_l1(const float *a, const float *b, int dim);
 
+/* The angle of two vectors of norm 1 divided by pi (vector_distances.c). */
+extern double ann_vector_spherical(const float *a, const float *b, int dim);
+
 /*
  * The distance of arguments 0 and 1 of an SQL function, which must have equal dimensions (else
  * 22000). Leaves nothing allocated.

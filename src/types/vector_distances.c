@@ -16,9 +16,9 @@
 #include "compat.h"
 #include "types/vector.h"
 
-/* Angle over pi. Rounding may take the product of unit vectors past 1; NaN passes. */
-static double
-spherical(const float *a, const float *b, int dim)
+/* Rounding may take the product of unit vectors past 1; NaN passes. */
+double
+ann_vector_spherical(const float *a, const float *b, int dim)
 {
 	double cosine = -ann_vector_negative_ip(a, b, dim);
 
@@ -87,7 +87,7 @@ ANN_FUNCTION(ann_vector_spherical_distance);
 Datum
 ann_vector_spherical_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, spherical));
+	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, ann_vector_spherical));
 }
 
 /*
