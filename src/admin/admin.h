@@ -48,6 +48,17 @@ ann_admin_block(const AnnModel *model, Page page, int slot)
 									 (Size) slot * model->layout.block_bytes);
 }
 
+/* Bytes that tell num_leaves leaves apart. */
+static inline int
+ann_admin_leaf_bytes(uint32 num_leaves)
+{
+	int bytes = 1;
+
+	while (bytes < 4 && num_leaves > UINT64_C(1) << 8 * bytes)
+		bytes++;
+	return bytes;
+}
+
 /* BODY pages of a block: none unless it is long; 16 bytes of codes a sub-quantiser. */
 static inline int
 ann_admin_body_pages(const AnnModel *model)

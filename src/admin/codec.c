@@ -9,8 +9,8 @@
  *	  nibbles a byte, the lower one first. What it stands for is c + s u, in the coordinates of the
  *	  rows; under cosine of the normalised rows (src/README, "The codec").
  *
- *	  A statement that calls such a function for many rows looks up the places of the leaves once: they
- *	  are kept with the function's call, for as long as the index has the same file and model.
+ *	  A statement that names leaves for many rows looks up the places of all of them at the first one:
+ *	  they are kept with the function's call, for as long as the index has the same file and model.
  */
 #include "postgres.h"
 
@@ -59,23 +59,25 @@ collect_place(void *arg, const AnnLeafRef *leaf)
 
 /* The places of all leaves, in memory that lives as long as the function's call. */
 static const AnnLeafPlaces *
-find_leaves(FunctionCallInfo fcinfo, Relation index, const AnnMetaData *meta, const AnnModel *model)
+find_leaves(const AnnCodec *codec)
 {
-	AnnLeafPlaces *leaves = fcinfo->flinfo->fn_extra;
+	Relation index = codec->index;
+	const AnnModel *model = codec->model;
+	AnnLeafPlaces *leaves = codec->call->fn_extra;
 	MemoryContext old;
 	CollectPlaces state;
 	float *origin;
 
 	if (leaves != NULL && leaves->index == RelationGetRelid(index) &&
-		leaves->file == ANN_RELATION_NUMBER(index) && leaves->model == meta->model)
+		leaves->file == ANN_RELATION_NUMBER(index) && leaves->model == codec->meta.model)
 		return leaves;
-	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	old = MemoryContextSwitchTo(codec->call->fn_mcxt);
 	leaves = palloc0(sizeof(AnnLeafPlaces));
 	leaves->index = RelationGetRelid(index);
 	leaves->file = ANN_RELATION_NUMBER(index);
-	leaves->model = meta->model;
-	leaves->num = meta->num_leaves;
-	leaves->first_leaf = meta->next_leaf - meta->num_leaves;
+	leaves->model = codec->meta.model;
+	leaves->num = codec->meta.num_leaves;
+	leaves->first_leaf = codec->first_leaf;
 	leaves->places = palloc_extended(sizeof(AnnTid) * (Size) leaves->num, MCXT_ALLOC_HUGE);
 	MemoryContextSwitchTo(old);
 	origin = palloc0(sizeof(float) * model->dim);
@@ -84,39 +86,29 @@ find_leaves(FunctionCallInfo fcinfo, Relation index, const AnnMetaData *meta, co
 	ann_tree_score(index, model, ANN_CODE_L2, origin, collect_place, &state);
 	if (state.found != leaves->num)
 		ann_page_corrupted(index, model->tree_blkno, "the tree has leaves of impossible numbers");
-	fcinfo->flinfo->fn_extra = leaves;
+	codec->call->fn_extra = leaves;
 	return leaves;
-}
-
-/* Bytes that tell the leaves apart. */
-static int
-leaf_bytes(uint32 num_leaves)
-{
-	int bytes = 1;
-
-	while (bytes < 4 && num_leaves > UINT64_C(1) << 8 * bytes)
-		bytes++;
-	return bytes;
 }
 
 void
 ann_codec_open(FunctionCallInfo fcinfo, AnnCodec *codec)
 {
-	AnnMetaData meta;
+	AnnMetaData *meta = &codec->meta;
 
+	codec->call = fcinfo->flinfo;
 	codec->index =
 		ann_admin_open(PG_GETARG_OID(0), AccessShareLock, ANN_ADMIN_REVEALS_ROWS, &codec->heap);
-	ann_meta_read(codec->index, &meta);
-	if (meta.model == 0)
+	ann_meta_read(codec->index, meta);
+	if (meta->model == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"%s\" has not been trained", RelationGetRelationName(codec->index)),
 				 errhint("It is trained by VACUUM when it has more than %d rows, or by "
 						 "ann_train().",
 						 ANN_TRAIN_ROWS)));
-	codec->model = ann_model_get(codec->index, &meta);
-	codec->leaves = find_leaves(fcinfo, codec->index, &meta, codec->model);
-	codec->leaf_bytes = leaf_bytes(codec->model->num_leaves);
+	codec->model = ann_model_get(codec->index, meta);
+	codec->first_leaf = meta->next_leaf - meta->num_leaves;
+	codec->leaf_bytes = ann_admin_leaf_bytes(codec->model->num_leaves);
 	codec->code_bytes = (codec->model->pq.num_blocks + 1) / 2;
 }
 
@@ -137,14 +129,14 @@ ann_codec_check_dim(const AnnCodec *codec, int dim)
 AnnTid
 ann_codec_place(const AnnCodec *codec, int64 leaf)
 {
-	int64 number = leaf - codec->leaves->first_leaf;
+	int64 number = leaf - codec->first_leaf;
 
-	if (number < 0 || number >= codec->leaves->num)
+	if (number < 0 || number >= codec->meta.num_leaves)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("index \"%s\" has no leaf " INT64_FORMAT,
 							   RelationGetRelationName(codec->index), leaf),
 						errhint("ann_leaves() lists the leaves.")));
-	return codec->leaves->places[number];
+	return find_leaves(codec)->places[number];
 }
 
 static void
@@ -169,7 +161,7 @@ ann_codec_make(const AnnCodec *codec, int64 leaf, uint16 scale, const uint8 *cod
 
 	SET_VARSIZE(code, size);
 	for (int i = 0; leaf >= 0 && i < codec->leaf_bytes; i++)
-		*out++ = (uint8) ((leaf - codec->leaves->first_leaf) >> 8 * i);
+		*out++ = (uint8) ((leaf - codec->first_leaf) >> 8 * i);
 	*out++ = scale & 0xff;
 	*out++ = scale >> 8;
 	for (int m = 0; m < num_blocks; m++)
@@ -202,7 +194,7 @@ decode(const AnnCodec *codec, const bytea *code, float *out)
 	in += SCALE_BYTES;
 	for (int m = 0; m < model->pq.num_blocks; m++)
 		codes[m] = in[m / 2] >> (m % 2 * 4) & 0x0f;
-	read_centroid(codec, leaf + codec->leaves->first_leaf, centroid);
+	read_centroid(codec, leaf + codec->first_leaf, centroid);
 	ann_pq_decode(&model->pq, codes, unit);
 	for (int d = 0; d < model->dim; d++)
 		centroid[d] += scale * unit[d];

@@ -12,7 +12,7 @@
 #include "admin/admin.h"
 #include "store/meta.h"
 
-/* What a function's call keeps from row to row. */
+/* What a function's call keeps from row to row once a leaf was named. */
 typedef struct AnnLeafPlaces
 {
 	Oid index;
@@ -27,8 +27,10 @@ typedef struct AnnCodec
 {
 	Relation index;
 	Relation heap;
+	FmgrInfo *call;
+	AnnMetaData meta;
 	const AnnModel *model;
-	const AnnLeafPlaces *leaves;
+	uint32 first_leaf; /* lowest number of a leaf; they are consecutive */
 	int leaf_bytes;
 	int code_bytes; /* of the nibbles */
 } AnnCodec;

@@ -153,17 +153,6 @@ metric_name(AnnMetric metric)
 	return NULL;
 }
 
-/* Bytes that tell the leaves apart. */
-static int
-leaf_code_size(uint32 num_leaves)
-{
-	int bytes = 1;
-
-	while (bytes < 4 && num_leaves > UINT64_C(1) << 8 * bytes)
-		bytes++;
-	return bytes;
-}
-
 static void
 put(Datum *values, bool *nulls, int column, Datum value)
 {
@@ -207,7 +196,7 @@ info_of_model(Relation index, const AnnModel *model, Datum *values, bool *nulls)
 	put(values, nulls, INFO_DIMENSIONS_PER_BLOCK, Int32GetDatum(model->pq.width));
 	put(values, nulls, INFO_NUM_BLOCKS, Int32GetDatum(model->pq.num_blocks));
 	put(values, nulls, INFO_CODE_SIZE, Int32GetDatum((model->pq.num_blocks + 1) / 2));
-	put(values, nulls, INFO_LEAF_CODE_SIZE, Int32GetDatum(leaf_code_size(model->num_leaves)));
+	put(values, nulls, INFO_LEAF_CODE_SIZE, Int32GetDatum(ann_admin_leaf_bytes(model->num_leaves)));
 	put(values, nulls, INFO_ERROR_BOUND, Float4GetDatum(model->calibration.z));
 	put(values, nulls, INFO_LEAVES_GROWTH, Float4GetDatum(model->calibration.leaves_growth));
 	put(values, nulls, INFO_TABLE_BITS, Int32GetDatum(model->table_bits));
