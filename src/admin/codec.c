@@ -109,7 +109,7 @@ ann_codec_open(FunctionCallInfo fcinfo, AnnCodec *codec)
 	codec->model = ann_model_get(codec->index, meta);
 	codec->first_leaf = meta->next_leaf - meta->num_leaves;
 	codec->leaf_bytes = ann_admin_leaf_bytes(codec->model->num_leaves);
-	codec->code_bytes = (codec->model->pq.num_blocks + 1) / 2;
+	codec->code_bytes = ann_nibbles_bytes(codec->model->pq.num_blocks);
 }
 
 void
@@ -154,7 +154,6 @@ read_centroid(const AnnCodec *codec, int64 leaf, float *centroid)
 bytea *
 ann_codec_make(const AnnCodec *codec, int64 leaf, uint16 scale, const uint8 *codes)
 {
-	int num_blocks = codec->model->pq.num_blocks;
 	Size size = VARHDRSZ + (leaf < 0 ? 0 : codec->leaf_bytes) + SCALE_BYTES + codec->code_bytes;
 	bytea *code = palloc0(size);
 	uint8 *out = (uint8 *) VARDATA(code);
@@ -164,8 +163,7 @@ ann_codec_make(const AnnCodec *codec, int64 leaf, uint16 scale, const uint8 *cod
 		*out++ = (uint8) ((leaf - codec->first_leaf) >> 8 * i);
 	*out++ = scale & 0xff;
 	*out++ = scale >> 8;
-	for (int m = 0; m < num_blocks; m++)
-		out[m / 2] |= (codes[m] & 0x0f) << (m % 2 * 4);
+	ann_nibbles_pack(codes, codec->model->pq.num_blocks, out);
 	return code;
 }
 
@@ -191,9 +189,7 @@ decode(const AnnCodec *codec, const bytea *code, float *out)
 	for (int i = 0; i < codec->leaf_bytes; i++)
 		leaf |= (int64) *in++ << 8 * i;
 	scale = ann_bf16_to_float(in[0] | in[1] << 8);
-	in += SCALE_BYTES;
-	for (int m = 0; m < model->pq.num_blocks; m++)
-		codes[m] = in[m / 2] >> (m % 2 * 4) & 0x0f;
+	ann_nibbles_unpack(in + SCALE_BYTES, model->pq.num_blocks, codes);
 	read_centroid(codec, leaf + codec->first_leaf, centroid);
 	ann_pq_decode(&model->pq, codes, unit);
 	for (int d = 0; d < model->dim; d++)

@@ -195,7 +195,7 @@ info_of_model(Relation index, const AnnModel *model, Datum *values, bool *nulls)
 		Int32GetDatum((int32) Min(leaves, model->num_leaves)));
 	put(values, nulls, INFO_DIMENSIONS_PER_BLOCK, Int32GetDatum(model->pq.width));
 	put(values, nulls, INFO_NUM_BLOCKS, Int32GetDatum(model->pq.num_blocks));
-	put(values, nulls, INFO_CODE_SIZE, Int32GetDatum((model->pq.num_blocks + 1) / 2));
+	put(values, nulls, INFO_CODE_SIZE, Int32GetDatum(ann_nibbles_bytes(model->pq.num_blocks)));
 	put(values, nulls, INFO_LEAF_CODE_SIZE, Int32GetDatum(ann_admin_leaf_bytes(model->num_leaves)));
 	put(values, nulls, INFO_ERROR_BOUND, Float4GetDatum(model->calibration.z));
 	put(values, nulls, INFO_LEAVES_GROWTH, Float4GetDatum(model->calibration.leaves_growth));

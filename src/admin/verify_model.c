@@ -58,31 +58,13 @@ layout_fault(const AnnMetaData *meta, AnnModel *model)
 static const char *
 derive_model(AnnCheck *check)
 {
-	const AnnMetaData *meta = &check->meta;
-	AnnModel *model = &check->model;
 	const char *fault;
 
-	model->dim = meta->dim;
-	model->metric = meta->metric;
-	model->f32_centroids = (meta->flags & ANN_META_F32_CENTROIDS) != 0;
-	model->num_leaves = meta->num_leaves;
-	model->soar_lambda = meta->soar_lambda;
-	model->tree_blkno = ann_section_find(meta, ANN_SECTION_TREE)->first_blkno;
-	model->layout.tid_bytes = meta->tid_bytes;
-	model->layout.factor_bytes = meta->factor_bytes;
-	model->layout.filter_bytes = meta->filter_bytes;
-	model->layout.refine_bytes = meta->refine_bytes;
-	model->layout.num_blocks = meta->num_blocks;
-	model->centroid_pq.num_blocks = meta->centroid_blocks;
-	model->num_parents = meta->num_parents;
-	if (meta->centroid_blocks > 0)
-		model->centroid_blkno = ann_section_find(meta, ANN_SECTION_CENTROID_CODES)->first_blkno;
-	fault = layout_fault(meta, model);
-	if (fault != NULL)
-		return fault;
-	ann_model_derive(model);
-	model->number = meta->model;
-	return NULL;
+	ann_model_numbers(&check->model, &check->meta);
+	fault = layout_fault(&check->meta, &check->model);
+	if (fault == NULL)
+		ann_model_derive(&check->model);
+	return fault;
 }
 
 bool
@@ -137,16 +119,9 @@ content_fault(uint16 kind, const char *bytes, Size num_bytes)
 	const AnnCalibrationData *calibration = (const AnnCalibrationData *) bytes;
 
 	if (kind == ANN_SECTION_CALIBRATION)
-	{
-		if (!(calibration->z > 0 && calibration->z_wide >= calibration->z &&
-			  calibration->leaves_at_10 >= 1 && calibration->leaves_growth >= 0 &&
-			  calibration->leaves_growth <= 2 && calibration->leaf_bias >= 0 &&
-			  calibration->leaf_bias <= 1 && isfinite(calibration->z_wide) &&
-			  isfinite(calibration->leaves_at_10)))
-			return "impossible calibration";
-	}
-	else if (kind == ANN_SECTION_MEAN || kind == ANN_SECTION_CODEBOOK ||
-			 kind == ANN_SECTION_CENTROID_CODEBOOK || kind == ANN_SECTION_ROTATION)
+		return ann_calibration_is_sane(calibration) ? NULL : "impossible calibration";
+	if (kind == ANN_SECTION_MEAN || kind == ANN_SECTION_CODEBOOK ||
+		kind == ANN_SECTION_CENTROID_CODEBOOK || kind == ANN_SECTION_ROTATION)
 		for (Size i = 0; i < num_bytes / sizeof(float); i++)
 			if (!isfinite(floats[i]))
 				return "a value of the model is not finite";

@@ -42,7 +42,7 @@
 #define EXACT_LEAF (PG_INT32_MAX - 1)
 #define NULL_LEAF PG_INT32_MAX
 
-/* What is sorted with a row's leaf and identifier, the code packed two nibbles a byte behind it. */
+/* What is sorted with a row's leaf and identifier, the packed code behind it. */
 typedef struct SortedEntry
 {
 	AnnFactors factors;
@@ -83,7 +83,7 @@ typedef struct Leaves
 static Size
 payload_size(const AnnModel *model)
 {
-	return VARHDRSZ + sizeof(SortedEntry) + (model->layout.num_blocks + 1) / 2;
+	return VARHDRSZ + sizeof(SortedEntry) + ann_nibbles_bytes(model->layout.num_blocks);
 }
 
 static TupleDesc
@@ -179,11 +179,7 @@ put_coded(AnnCoder *coder, int i, const AnnCoded *coded, uint16 flags)
 
 	flagged.offset |= flags;
 	memcpy(out, &entry, sizeof(entry));
-	out += sizeof(entry);
-	for (int m = 0; m + 1 < num_blocks; m += 2)
-		out[m / 2] = codes[m] | codes[m + 1] << 4;
-	if (num_blocks % 2 == 1)
-		out[num_blocks / 2] = codes[num_blocks - 1];
+	ann_nibbles_pack(codes, num_blocks, (uint8 *) out + sizeof(entry));
 	ann_tid_to_pointer(flagged, &tid);
 	put_entry(coder, (int32) coded->leaves[i], &tid, coder->payload);
 }
@@ -368,9 +364,7 @@ write_entry(Leaves *leaves, AnnBulkWriter *writer, uint32 leaf, ItemPointer tid,
 	entry.tid.offset &= ~ANN_TID_FLAGS;
 
 	memcpy(&sorted, payload, sizeof(sorted));
-	payload += sizeof(sorted);
-	for (int m = 0; m < num_blocks; m++)
-		codes[m] = (uint8) payload[m / 2] >> (m % 2 * 4) & 0x0f;
+	ann_nibbles_unpack((const uint8 *) payload + sizeof(sorted), num_blocks, codes);
 	entry.factors = sorted.factors;
 	ann_bulk_add(writer, leaf, &entry);
 	if (entry.secondary)
@@ -505,12 +499,6 @@ write_model(AnnBuilder *builder, const AnnNodeEntry *entries)
 	ann_tree_write(builder->index, model, entries, builder->set.centroids, model->num_leaves,
 				   builder->log_pages, section++, places);
 	write_centroid_codes(builder, places, section);
-	meta->tid_bytes = model->layout.tid_bytes;
-	meta->factor_bytes = model->layout.factor_bytes;
-	meta->filter_bytes = model->layout.filter_bytes;
-	meta->refine_bytes = model->layout.refine_bytes;
-	meta->levels = 1;
-	meta->num_leaves = model->num_leaves;
 	meta->next_leaf += model->num_leaves;
 	meta->built_rows = builder->coded_rows;
 }

@@ -223,26 +223,18 @@ train_codes(AnnBuilder *builder, float *mean)
 {
 	AnnMetaData *meta = &builder->meta;
 	AnnModel *model = build_alloc(builder, sizeof(AnnModel));
-	int dim = meta->dim;
 	size_t num;
 	void *workspace;
 
 	ann_builder_phase(builder, ANN_PHASE_CODES, 0);
-	model->number = meta->model;
-	model->dim = dim;
-	model->metric = meta->metric;
-	model->f32_centroids = (meta->flags & ANN_META_F32_CENTROIDS) != 0;
-	model->num_leaves = builder->set.num_centroids;
-	model->soar_lambda = meta->soar_lambda;
-	model->layout.tid_bytes = sizeof(AnnTid);
-	model->layout.factor_bytes = sizeof(AnnFactors);
-	model->layout.num_blocks = meta->num_blocks;
+	meta->levels = 1;
+	meta->num_leaves = builder->set.num_centroids;
+	meta->tid_bytes = sizeof(AnnTid);
+	meta->factor_bytes = sizeof(AnnFactors);
+	ann_model_numbers(model, meta);
 	ann_model_derive(model);
 	model->mean = mean;
 	model->rotation = builder->rotation;
-	model->pq.dim = dim;
-	model->pq.width = meta->width;
-	model->pq.num_blocks = meta->num_blocks;
 	model->pq.codebook =
 		build_alloc(builder, sizeof(float) * ann_pq_codebook_floats(meta->num_blocks, meta->width));
 	model->pq.bias = build_alloc(builder, sizeof(float) * ann_pq_bias_floats(meta->num_blocks));

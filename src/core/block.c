@@ -158,6 +158,22 @@ ann_block_get_codes(const uint8_t *interleaved, int lane, uint8_t *codes, int nu
 }
 
 void
+ann_nibbles_pack(const uint8_t *codes, int num, uint8_t *packed)
+{
+	for (int m = 0; m + 1 < num; m += 2)
+		packed[m / 2] = (uint8_t) ((codes[m] & 0x0f) | codes[m + 1] << 4);
+	if (num % 2 == 1)
+		packed[num / 2] = codes[num - 1] & 0x0f;
+}
+
+void
+ann_nibbles_unpack(const uint8_t *packed, int num, uint8_t *codes)
+{
+	for (int m = 0; m < num; m++)
+		codes[m] = packed[m / 2] >> (m % 2 * 4) & 0x0f;
+}
+
+void
 ann_block_erase(void *block, int lane)
 {
 	set_live(block, get_live(block) & ~(UINT32_C(1) << lane));

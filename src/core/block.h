@@ -108,6 +108,19 @@ extern void ann_block_set_codes(uint8_t *interleaved, int lane, const uint8_t *c
 /* Reads num nibbles of one lane. */
 extern void ann_block_get_codes(const uint8_t *interleaved, int lane, uint8_t *codes, int num);
 
+/*
+ * A code outside of a block, packed: two nibbles a byte, the lower one first; ann_nibbles_bytes bytes.
+ * num of 1 and more.
+ */
+static inline size_t
+ann_nibbles_bytes(int num)
+{
+	return ((size_t) num + 1) / 2;
+}
+
+extern void ann_nibbles_pack(const uint8_t *codes, int num, uint8_t *packed);
+extern void ann_nibbles_unpack(const uint8_t *packed, int num, uint8_t *codes);
+
 /* Takes a lane out of use. */
 extern void ann_block_erase(void *block, int lane);
 

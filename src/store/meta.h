@@ -90,6 +90,15 @@ extern void ann_model_rotate(const AnnModel *model, const float *from, int num, 
 /* The other way, for one row. */
 extern void ann_model_unrotate(const AnnModel *model, const float *from, float *to);
 
+/* Are all fields of a calibration in their ranges? */
+extern bool ann_calibration_is_sane(const AnnCalibrationData *calibration);
+
+/*
+ * Fills in what a model has from a trained index's metapage itself: numbers, no pointers. Nothing is
+ * derived from them yet.
+ */
+extern void ann_model_numbers(AnnModel *model, const AnnMetaData *meta);
+
 /* Derived sizes of a model whose dim, f32_centroids and layout's stored fields are set. */
 extern void ann_model_derive(AnnModel *model);
 

@@ -160,22 +160,34 @@ model_size(const AnnMetaData *meta)
 
 /* Lays a quantiser's arrays out at floats; returns what is behind them. */
 static float *
-place_pq(AnnPq *pq, int dim, uint32 num_blocks, uint32 width, float *floats)
+place_pq(AnnPq *pq, float *floats)
+{
+	pq->codebook = floats;
+	pq->bias = floats + ann_pq_codebook_floats(pq->num_blocks, pq->width);
+	return pq->bias + ann_pq_bias_floats(pq->num_blocks);
+}
+
+/* The first block of a section of the model in force; Invalid where it has none. */
+static BlockNumber
+section_blkno(const AnnMetaData *meta, AnnSectionKind kind)
+{
+	const AnnSectionData *section = ann_section_find(meta, kind);
+
+	return section == NULL ? InvalidBlockNumber : section->first_blkno;
+}
+
+/* The numbers of a quantiser. */
+static void
+pq_numbers(AnnPq *pq, int dim, uint32 num_blocks, uint32 width)
 {
 	pq->dim = dim;
 	pq->width = width;
 	pq->num_blocks = num_blocks;
-	pq->codebook = floats;
-	pq->bias = floats + ann_pq_codebook_floats(num_blocks, width);
-	return pq->bias + ann_pq_bias_floats(num_blocks);
 }
 
-/* Fills in the parts of a model that the metapage itself holds, pointers into its own chunk. */
-static void
-model_from_meta(AnnModel *model, const AnnMetaData *meta)
+void
+ann_model_numbers(AnnModel *model, const AnnMetaData *meta)
 {
-	float *floats = (float *) ((char *) model + MAXALIGN(sizeof(AnnModel)));
-
 	model->number = meta->model;
 	model->dim = meta->dim;
 	model->metric = meta->metric;
@@ -183,22 +195,31 @@ model_from_meta(AnnModel *model, const AnnMetaData *meta)
 	model->table_bits = (meta->flags & ANN_META_TABLE16) != 0 ? 16 : 8;
 	model->num_leaves = meta->num_leaves;
 	model->soar_lambda = meta->soar_lambda;
-	model->tree_blkno = ann_section_find(meta, ANN_SECTION_TREE)->first_blkno;
+	model->tree_blkno = section_blkno(meta, ANN_SECTION_TREE);
 	model->layout.tid_bytes = meta->tid_bytes;
 	model->layout.factor_bytes = meta->factor_bytes;
 	model->layout.filter_bytes = meta->filter_bytes;
 	model->layout.refine_bytes = meta->refine_bytes;
 	model->layout.num_blocks = meta->num_blocks;
-	model->mean = place_pq(&model->pq, meta->dim, meta->num_blocks, meta->width, floats);
-	floats = place_pq(&model->centroid_pq, meta->dim, meta->centroid_blocks, meta->centroid_width,
-					  model->mean + meta->dim);
-	model->rotation = rotation_floats(meta) > 0 ? floats : NULL;
+	pq_numbers(&model->pq, meta->dim, meta->num_blocks, meta->width);
+	pq_numbers(&model->centroid_pq, meta->dim, meta->centroid_blocks, meta->centroid_width);
+	model->centroid_blkno = section_blkno(meta, ANN_SECTION_CENTROID_CODES);
 	model->num_parents = meta->num_parents;
+}
+
+/* Fills in a model but for what stands in sections: its numbers, pointers into its own chunk. */
+static void
+model_from_meta(AnnModel *model, const AnnMetaData *meta)
+{
+	float *floats = (float *) ((char *) model + MAXALIGN(sizeof(AnnModel)));
+
+	ann_model_numbers(model, meta);
+	model->mean = place_pq(&model->pq, floats);
+	floats = place_pq(&model->centroid_pq, model->mean + meta->dim);
+	model->rotation = rotation_floats(meta) > 0 ? floats : NULL;
 	model->parents = floats + rotation_floats(meta);
 	model->first_child = (uint32 *) (model->parents + (Size) meta->num_parents * meta->dim);
 	model->centroid_pages = model->first_child + ann_parents_children(meta->num_parents);
-	if (meta->centroid_blocks > 0)
-		model->centroid_blkno = ann_section_find(meta, ANN_SECTION_CENTROID_CODES)->first_blkno;
 	ann_model_derive(model);
 	model->parent_bias = (float *) (model->centroid_pages + ann_centroids_num_pages(model));
 }
@@ -221,8 +242,8 @@ ann_model_unrotate(const AnnModel *model, const float *from, float *to)
 		ann_rotation_revert(model->rotation, model->dim, from, to);
 }
 
-static bool
-calibration_is_sane(const AnnCalibrationData *calibration)
+bool
+ann_calibration_is_sane(const AnnCalibrationData *calibration)
 {
 	return calibration->z > 0 && calibration->z <= calibration->z_wide &&
 		   calibration->z_wide < 100 && calibration->leaves_at_10 >= 1 &&
@@ -238,7 +259,7 @@ read_sections(Relation index, AnnModel *model, const AnnMetaData *meta)
 	const AnnSectionData *calibration = ann_section_find(meta, ANN_SECTION_CALIBRATION);
 
 	ann_section_read(index, calibration, &model->calibration, sizeof(AnnCalibrationData));
-	if (!calibration_is_sane(&model->calibration))
+	if (!ann_calibration_is_sane(&model->calibration))
 		ann_page_corrupted(index, calibration->first_blkno, "impossible calibration");
 	ann_section_read(index, ann_section_find(meta, ANN_SECTION_MEAN), model->mean,
 					 sizeof(float) * model->dim);
