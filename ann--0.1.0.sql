@@ -513,6 +513,20 @@ CREATE FUNCTION ann_codebook(index regclass)
 	AS 'MODULE_PATHNAME', 'ann_codebook' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION ann_codebook(regclass) IS 'codewords of an index';
 
+-- Searching by function
+CREATE FUNCTION ann_search(
+		index regclass, q vector, k integer DEFAULT 10, num_leaves_to_search integer DEFAULT NULL,
+		num_reordering_candidates integer DEFAULT NULL)
+	RETURNS TABLE (ctid tid, distance float8, approx_distance float8, leaf integer)
+	AS 'MODULE_PATHNAME', 'ann_search' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10;
+COMMENT ON FUNCTION ann_search(regclass, vector, integer, integer, integer) IS 'rows nearest to a vector';
+
+CREATE FUNCTION ann_range_search(
+		index regclass, q vector, radius float8, num_leaves_to_search integer DEFAULT NULL)
+	RETURNS TABLE (ctid tid, distance float8)
+	AS 'MODULE_PATHNAME', 'ann_range_search' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 100;
+COMMENT ON FUNCTION ann_range_search(regclass, vector, float8, integer) IS 'rows within a distance of a vector';
+
 CREATE FUNCTION ann_recall(query text) RETURNS float8
 	AS 'MODULE_PATHNAME', 'ann_recall' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000;
 COMMENT ON FUNCTION ann_recall(text) IS 'part of a query''s true rows that it finds by index';

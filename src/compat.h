@@ -103,6 +103,15 @@
 #define ANN_COUNT_SEARCH(scan) ((void) (scan))
 #endif
 
+/* Code that uses it includes access/genam.h. */
+#if PG_VERSION_NUM >= 180000
+#define ann_index_beginscan(heap, index, snapshot, num_keys, num_orderbys)                         \
+	index_beginscan(heap, index, snapshot, NULL, num_keys, num_orderbys)
+#else
+#define ann_index_beginscan(heap, index, snapshot, num_keys, num_orderbys)                         \
+	index_beginscan(heap, index, snapshot, num_keys, num_orderbys)
+#endif
+
 /*
  * Ownership of a relation by the current user, and the safe search_path of 17 for code that may run
  * index expressions. Code that uses them includes utils/acl.h and utils/guc.h.

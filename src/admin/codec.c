@@ -167,6 +167,22 @@ ann_codec_make(const AnnCodec *codec, int64 leaf, uint16 scale, const uint8 *cod
 	return code;
 }
 
+void
+ann_codec_decode(const AnnModel *model, const uint8 *codes, uint16 scale, float *centroid,
+				 float *out)
+{
+	float *unit = palloc(sizeof(float) * model->dim);
+	float s = ann_bf16_to_float(scale);
+
+	ann_pq_decode(&model->pq, codes, unit);
+	for (int d = 0; d < model->dim; d++)
+		centroid[d] += s * unit[d];
+	ann_model_unrotate(model, centroid, out);
+	for (int d = 0; d < model->dim; d++)
+		out[d] += model->mean[d];
+	pfree(unit);
+}
+
 /* The row that a code stands for, in the coordinates of rows; dim floats. */
 static void
 decode(const AnnCodec *codec, const bytea *code, float *out)
@@ -176,9 +192,8 @@ decode(const AnnCodec *codec, const bytea *code, float *out)
 	Size expected = codec->leaf_bytes + SCALE_BYTES + codec->code_bytes;
 	uint8 *codes = palloc(model->pq.num_blocks);
 	float *centroid = palloc(sizeof(float) * model->dim);
-	float *unit = palloc(sizeof(float) * model->dim);
 	int64 leaf = 0;
-	float scale;
+	uint16 scale;
 
 	if (VARSIZE_ANY_EXHDR(code) != expected)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -188,16 +203,10 @@ decode(const AnnCodec *codec, const bytea *code, float *out)
 						errhint("Codes are made by ann_encode() of the same index.")));
 	for (int i = 0; i < codec->leaf_bytes; i++)
 		leaf |= (int64) *in++ << 8 * i;
-	scale = ann_bf16_to_float(in[0] | in[1] << 8);
+	scale = in[0] | in[1] << 8;
 	ann_nibbles_unpack(in + SCALE_BYTES, model->pq.num_blocks, codes);
 	read_centroid(codec, leaf + codec->first_leaf, centroid);
-	ann_pq_decode(&model->pq, codes, unit);
-	for (int d = 0; d < model->dim; d++)
-		centroid[d] += scale * unit[d];
-	ann_model_unrotate(model, centroid, out);
-	for (int d = 0; d < model->dim; d++)
-		out[d] += model->mean[d];
-	pfree(unit);
+	ann_codec_decode(model, codes, scale, centroid, out);
 	pfree(centroid);
 	pfree(codes);
 }

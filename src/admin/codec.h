@@ -48,4 +48,11 @@ extern AnnTid ann_codec_place(const AnnCodec *codec, int64 leaf);
 /* A code as SQL sees it; leaf < 0: without the leaf's number. In the current memory context. */
 extern bytea *ann_codec_make(const AnnCodec *codec, int64 leaf, uint16 scale, const uint8 *codes);
 
+/*
+ * What an entry of a leaf stands for, in the coordinates of rows (dim floats out). codes: num_blocks
+ * nibbles; scale: bf16; centroid: of the leaf, dim floats, overwritten.
+ */
+extern void ann_codec_decode(const AnnModel *model, const uint8 *codes, uint16 scale,
+							 float *centroid, float *out);
+
 #endif

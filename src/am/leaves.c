@@ -176,6 +176,7 @@ rank_leaf(void *arg, const AnnLeafRef *leaf)
 	AnnRankedLeaf *ranked = &leaves->ranked[leaves->num++];
 
 	ranked->entry = leaf->entry;
+	ranked->place = ann_node_place(leaf->node_blkno, leaf->node_index);
 	ranked->score = leaf->score;
 	ranked->key = key_of(leaves, leaf->score, leaf->entry.rho);
 }

@@ -36,48 +36,8 @@
 
 #include "am/scan.h"
 
-/* Candidates read at a time when the bound says when to stop. */
-#define BOUND_BATCH 8
-
 /* Ranks covered beyond the one that asked for more leaves, as a factor. */
 #define EXTEND_AHEAD 1.3
-
-typedef enum ScanPhase
-{
-	PHASE_START,
-	PHASE_ORDERED,
-	PHASE_HELD,   /* rows that came too late */
-	PHASE_NAN,    /* what is left in `ready` */
-	PHASE_STREAM, /* the NULL leaf; or everything, where nothing orders the rows */
-	PHASE_DONE,
-} ScanPhase;
-
-typedef struct AnnScan
-{
-	MemoryContext context; /* of the scan */
-	MemoryContext run;     /* of one rescan */
-	const AnnTypeSupport *support;
-	AnnReorder reorder;
-	bool reorder_is_open;
-	AnnScanStats stats;
-	bool said_so; /* that the cap was reached: once is enough for a join */
-
-	/* of one rescan */
-	ScanPhase phase;
-	AnnExactSet exact;
-	AnnSearch *search; /* NULL: the index is untrained */
-	AnnQueue ready;
-	AnnQueue held;
-	AnnStream stream;
-	int num_candidates; /* num_reordering_candidates in force */
-	int num_to_read;    /* of the batch, where that is 1 or more */
-	int mode;           /* AnnIterativeScan */
-	uint32 limit;       /* leaves that may be searched */
-	bool is_capped;     /* by ann.max_leaves_to_search */
-	double covered_rank;
-	double num_returned;
-	double last_distance;
-} AnnScan;
 
 /* Of the scan that last returned a row or ended; for inspection. */
 static AnnScanStats last_stats;
@@ -86,118 +46,6 @@ const AnnScanStats *
 ann_scan_last_stats(void)
 {
 	return &last_stats;
-}
-
-/* ---- reading ---- */
-
-/* A row with its distance: to be returned in order, or too late for that. */
-static void
-queue_row(AnnScan *so, AnnTid tid, double distance, uint16 flags)
-{
-	AnnQueueItem item = {distance, tid, flags};
-
-	if (so->mode != ANN_ITERATIVE_RELAXED && distance < so->last_distance)
-	{
-		so->stats.held_back++;
-		ann_queue_push(&so->held, &item);
-	}
-	else
-		ann_queue_push(&so->ready, &item);
-}
-
-/* Reads rows from the heap and queues those that are visible. */
-static void
-read_rows(AnnScan *so, AnnRow *rows, int num)
-{
-	ann_reorder_read(&so->reorder, rows, num);
-	for (int i = 0; i < num; i++)
-		if (rows[i].state == ANN_ROW_FOUND)
-			queue_row(so, rows[i].tid, rows[i].distance, 0);
-		else if (rows[i].state == ANN_ROW_NULL)
-			queue_row(so, rows[i].tid, get_float8_nan(), ANN_ROW_IS_NULL);
-}
-
-/* The rows of the exact leaf, which are read whatever the query is. */
-static void
-read_exact_rows(AnnScan *so)
-{
-	AnnTid tids[ANN_MAX_BATCH];
-	AnnRow rows[ANN_MAX_BATCH];
-	int num;
-
-	while ((num = ann_exact_next(&so->exact, tids, ANN_MAX_BATCH)) > 0)
-	{
-		for (int i = 0; i < num; i++)
-			rows[i].tid = tids[i];
-		read_rows(so, rows, num);
-	}
-}
-
-/*
- * Reads candidates taken off the search. Where nothing is to be read, the estimate stands for the
- * distance, but for those that have none.
- */
-static void
-read_candidates(AnnScan *so, const AnnCandidate *candidates, int num)
-{
-	AnnRow rows[ANN_MAX_BATCH];
-	int num_rows = 0;
-
-	for (int i = 0; i < num; i++)
-		if (so->num_candidates == 0 && !isinf(candidates[i].key))
-		{
-			ann_reorder_check_tid(&so->reorder, candidates[i].tid);
-			queue_row(so, candidates[i].tid,
-					  ann_query_distance(so->support->metric, candidates[i].key), 0);
-		}
-		else
-			rows[num_rows++].tid = candidates[i].tid;
-	if (num_rows > 0)
-		read_rows(so, rows, num_rows);
-}
-
-/* Reads the candidates of new leaves that lie below the frontier. */
-static void
-read_late(AnnScan *so)
-{
-	AnnSearch *search = so->search;
-	int num = ann_exact_remove(&so->exact, search->late, search->num_late);
-
-	num = ann_search_take_late(search, search->late, num);
-	for (int done = 0; done < num; done += ANN_MAX_BATCH)
-		read_candidates(so, search->late + done, Min(num - done, ANN_MAX_BATCH));
-	search->num_late = 0;
-}
-
-/* Reads the next candidates; false when those of the searched leaves are all taken. */
-static bool
-read_next(AnnScan *so)
-{
-	AnnCandidate candidates[ANN_MAX_BATCH];
-	const AnnQueueItem *head = ann_queue_head(&so->ready);
-	double max_key = INFINITY;
-	int num;
-
-	if (so->search == NULL || !ann_search_refill(so->search))
-		return false;
-	if (so->num_candidates > 0)
-	{
-		if (so->num_to_read == 0)
-			so->num_to_read = so->num_candidates;
-		num = Min(so->num_to_read, ANN_MAX_BATCH);
-	}
-	else
-	{
-		/* What lies above the best row read need not be read for it. */
-		if (head != NULL && !isnan(head->distance))
-			max_key = ann_query_key(so->support->metric, head->distance);
-		num = BOUND_BATCH;
-	}
-	num = ann_search_take(so->search, candidates, num, max_key);
-	if (so->num_candidates > 0)
-		so->num_to_read -= num;
-	read_candidates(so, candidates, num);
-	return true;
 }
 
 /* ---- leaves ---- */
@@ -214,9 +62,9 @@ extend_search(AnnScan *so, double num_leaves, double num_rows)
 		ann_search_open(search);
 		while (ann_search_page(search))
 			if (search->num_late > ANN_LATE_BATCH)
-				read_late(so);
+				ann_rows_late(so);
 	}
-	read_late(so);
+	ann_rows_late(so);
 	ann_search_settle(search);
 	so->num_to_read = Max(so->num_candidates, 0);
 	so->covered_rank =
@@ -231,6 +79,21 @@ extend_to_rank(AnnScan *so, double rank)
 	double num_leaves = ann_search_leaves_for(so->search, ahead);
 
 	extend_search(so, Max(num_leaves, so->search->num_searched + 1.0), 2 * ahead);
+}
+
+/* As many leaves as a scan searches before it returns a row, for all the rows that it was asked for. */
+static double
+first_leaves(const AnnScan *so)
+{
+	return ann_search_leaves_for(so->search, Max(so->request.num_rows, 10));
+}
+
+static void
+search_first_leaves(AnnScan *so)
+{
+	extend_search(so, first_leaves(so), 2.0 * Max(so->request.num_rows, 10));
+	/* As the number of leaves was rounded up, but for what arithmetic does. */
+	so->covered_rank = Max(so->covered_rank, so->request.num_rows);
 }
 
 /* Every row of the searched leaves is returned: searches further ones, if it may. */
@@ -296,31 +159,35 @@ set_limit(AnnScan *so)
 static void
 start_search(AnnScan *so, Relation index, const AnnMetaData *meta, const float *query)
 {
+	uint32 num_first;
+
 	so->search = NULL;
 	so->covered_rank = INFINITY;
 	so->is_capped = false;
 	if (meta->model == 0)
 		return;
-	so->search = ann_search_begin(index, meta, query, ann_effective_leaves(index),
-								  so->num_candidates < 0, &so->exact, &so->stats);
+	num_first = so->request.num_leaves > 0 ? so->request.num_leaves : ann_effective_leaves(index);
+	so->search = ann_search_begin(index, meta, query, num_first, so->num_candidates < 0, &so->exact,
+								  &so->stats);
 	set_limit(so);
-	extend_to_rank(so, 1);
 }
 
 static void
 start_ordered(AnnScan *so, Relation index, const AnnMetaData *meta, const float *query, int dim)
 {
-	so->num_candidates = ann_effective_candidates(index);
+	so->num_candidates = so->request.num_candidates >= 0 ? so->request.num_candidates
+														 : ann_effective_candidates(index);
 	so->mode = ann_iterative_scan;
+	so->any_order = so->mode == ANN_ITERATIVE_RELAXED || so->request.any_order;
 	so->num_to_read = 0;
 	so->num_returned = 0;
 	so->last_distance = -INFINITY;
 	ann_queue_init(&so->ready, so->run, ANN_SHARE_READY);
 	ann_queue_init(&so->held, so->run, ANN_SHARE_HELD);
 	ann_reorder_set_query(&so->reorder, query, palloc(sizeof(float) * dim), dim);
-	read_exact_rows(so);
+	ann_rows_exact(so);
 	start_search(so, index, meta, query);
-	so->phase = PHASE_ORDERED;
+	so->phase = so->search != NULL ? ANN_SCAN_FIRST : ANN_SCAN_ORDERED;
 }
 
 /*
@@ -341,8 +208,8 @@ static void
 start_scan(IndexScanDesc scan, AnnScan *so)
 {
 	Relation index = scan->indexRelation;
-	float *query = NULL;
-	int dim = 0;
+	const float *query = so->request.query;
+	int dim = so->request.dim;
 	AnnMetaData meta;
 
 	if (!IsMVCCSnapshot(scan->xs_snapshot))
@@ -360,7 +227,8 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 		so->reorder_is_open = true;
 		MemoryContextSwitchTo(old);
 	}
-	if (scan->numberOfOrderBys > 0 && (scan->orderByData[0].sk_flags & SK_ISNULL) == 0)
+	if (query == NULL && scan->numberOfOrderBys > 0 &&
+		(scan->orderByData[0].sk_flags & SK_ISNULL) == 0)
 		query = ann_query_copy(so->support, scan->orderByData[0].sk_argument, &dim);
 	read_exact_leaf(so, index, &meta);
 	if (query != NULL && meta.dim != 0 && meta.dim != (uint32) dim)
@@ -372,7 +240,7 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 	else
 	{
 		ann_stream_all(&so->stream, index, &meta, &so->exact);
-		so->phase = PHASE_STREAM;
+		so->phase = ANN_SCAN_STREAM;
 	}
 }
 
@@ -404,23 +272,25 @@ next_ordered(AnnScan *so, AnnTid *tid)
 		else if (head != NULL && !isnan(head->distance) && is_due(so, head))
 		{
 			*tid = head->tid;
+			so->distance = head->distance;
 			so->last_distance = Max(so->last_distance, head->distance);
 			ann_queue_pop(&so->ready);
 			return true;
 		}
-		else if (!read_next(so) && !extend_further(so))
+		else if (!ann_rows_next(so) && !extend_further(so))
 			return false;
 	}
 }
 
 static bool
-next_queued(AnnQueue *queue, AnnTid *tid)
+next_queued(AnnScan *so, AnnQueue *queue, AnnTid *tid)
 {
 	const AnnQueueItem *head = ann_queue_head(queue);
 
 	if (head == NULL)
 		return false;
 	*tid = head->tid;
+	so->distance = head->distance;
 	ann_queue_pop(queue);
 	return true;
 }
@@ -431,11 +301,11 @@ start_nulls(AnnScan *so, Relation index)
 {
 	if (so->mode == ANN_ITERATIVE_OFF && so->search != NULL &&
 		so->search->num_searched < so->search->model.num_leaves)
-		so->phase = PHASE_DONE;
+		so->phase = ANN_SCAN_DONE;
 	else
 	{
 		ann_stream_nulls(&so->stream, index);
-		so->phase = PHASE_STREAM;
+		so->phase = ANN_SCAN_STREAM;
 	}
 }
 
@@ -446,33 +316,38 @@ next_row(IndexScanDesc scan, AnnScan *so, AnnTid *tid)
 	{
 		switch (so->phase)
 		{
-			case PHASE_START:
+			case ANN_SCAN_START:
 				start_scan(scan, so);
 				break;
-			case PHASE_ORDERED:
+			case ANN_SCAN_FIRST:
+				search_first_leaves(so);
+				so->phase = ANN_SCAN_ORDERED;
+				break;
+			case ANN_SCAN_ORDERED:
 				if (next_ordered(so, tid))
 					return true;
-				so->phase = PHASE_HELD;
+				so->phase = ANN_SCAN_HELD;
 				break;
-			case PHASE_HELD:
-				if (next_queued(&so->held, tid))
+			case ANN_SCAN_HELD:
+				if (next_queued(so, &so->held, tid))
 					return true;
-				so->phase = PHASE_NAN;
+				so->phase = ANN_SCAN_NAN;
 				break;
-			case PHASE_NAN:
-				if (next_queued(&so->ready, tid))
+			case ANN_SCAN_NAN:
+				if (next_queued(so, &so->ready, tid))
 					return true;
 				start_nulls(so, scan->indexRelation);
 				break;
-			case PHASE_STREAM:
+			case ANN_SCAN_STREAM:
 				if (ann_stream_next(&so->stream, tid))
 				{
+					so->distance = get_float8_nan();
 					ann_reorder_check_tid(&so->reorder, *tid);
 					return true;
 				}
-				so->phase = PHASE_DONE;
+				so->phase = ANN_SCAN_DONE;
 				break;
-			case PHASE_DONE:
+			case ANN_SCAN_DONE:
 				return false;
 		}
 	}
@@ -484,14 +359,14 @@ next_row(IndexScanDesc scan, AnnScan *so, AnnTid *tid)
 static void
 end_run(AnnScan *so)
 {
-	if (so->phase == PHASE_START)
+	if (so->phase == ANN_SCAN_START)
 		return;
 	ann_queue_close(&so->ready);
 	ann_queue_close(&so->held);
 	ann_exact_close(&so->exact);
 	MemoryContextReset(so->run);
 	so->search = NULL;
-	so->phase = PHASE_START;
+	so->phase = ANN_SCAN_START;
 }
 
 /*
@@ -523,7 +398,8 @@ annivf_beginscan(Relation index, int num_keys, int num_orderbys)
 	so->context = context;
 	so->run = AllocSetContextCreate(context, "annivf rescan", ALLOCSET_DEFAULT_SIZES);
 	so->support = ann_support_get(index);
-	so->phase = PHASE_START;
+	so->request = (AnnScanRequest){.num_leaves = -1, .num_candidates = -1, .num_rows = 1};
+	so->phase = ANN_SCAN_START;
 	scan->opaque = so;
 	return scan;
 }
@@ -538,6 +414,26 @@ annivf_rescan(IndexScanDesc scan, ScanKey keys, int num_keys, ScanKey orderbys, 
 	so->stats.rescans++;
 	if (orderbys != NULL && scan->numberOfOrderBys > 0)
 		memmove(scan->orderByData, orderbys, sizeof(ScanKeyData) * scan->numberOfOrderBys);
+}
+
+void
+ann_scan_request(IndexScanDesc scan, const AnnScanRequest *request)
+{
+	AnnScan *so = scan->opaque;
+
+	Assert(so->phase == ANN_SCAN_START);
+	so->request = *request;
+}
+
+uint32
+ann_scan_prepare(IndexScanDesc scan)
+{
+	AnnScan *so = scan->opaque;
+	MemoryContext old = MemoryContextSwitchTo(so->run);
+
+	start_scan(scan, so);
+	MemoryContextSwitchTo(old);
+	return so->phase == ANN_SCAN_FIRST ? Min(first_leaves(so), so->limit) : 0;
 }
 
 /*

@@ -214,8 +214,9 @@ extern double ann_query_distance(AnnMetric metric, double key);
 typedef struct AnnRankedLeaf
 {
 	AnnNodeEntry entry;
-	float score; /* of the centroid, as ann_tree_score gives it */
-	float key;   /* what the ranking sorts by */
+	AnnTid place; /* of the entry */
+	float score;  /* of the centroid, as ann_tree_score gives it */
+	float key;    /* what the ranking sorts by */
 } AnnRankedLeaf;
 
 typedef struct AnnLeaves
@@ -336,6 +337,24 @@ extern int ann_search_take(AnnSearch *search, AnnCandidate *candidates, int max,
 /* Of late candidates, those whose row was not taken before; their number. They count as taken. */
 extern int ann_search_take_late(AnnSearch *search, AnnCandidate *candidates, int num);
 
+/* ---- locate.c: where returned rows stand ---- */
+
+typedef struct AnnLocated
+{
+	AnnTid tid; /* in */
+	bool found; /* out, and if so all that follows */
+	uint32 leaf;
+	AnnTid place; /* of the leaf's node entry */
+	uint16 scale; /* s of the entry (bf16) */
+	uint8 *codes; /* in: room for num_blocks bytes */
+} AnnLocated;
+
+/*
+ * Looks rows up in the leaves that were searched: the entry of each in the first of them where it has
+ * one. One page's share lock at a time; checks for interrupts.
+ */
+extern void ann_search_locate(AnnSearch *search, AnnLocated *rows, int num);
+
 /* ---- stream.c: all rows of an index, or those with NULL, in no order ---- */
 
 typedef enum AnnStreamPart
@@ -427,9 +446,102 @@ extern void ann_reorder_read(AnnReorder *reorder, AnnRow *rows, int num);
 extern void ann_reorder_check_tid(AnnReorder *reorder, AnnTid tid);
 extern void ann_reorder_end(AnnReorder *reorder);
 
+/* ---- the state of a scan ---- */
+
+typedef enum AnnScanPhase
+{
+	ANN_SCAN_START,
+	ANN_SCAN_FIRST, /* started, no leaf searched yet */
+	ANN_SCAN_ORDERED,
+	ANN_SCAN_HELD,   /* rows that came too late */
+	ANN_SCAN_NAN,    /* what is left in `ready` */
+	ANN_SCAN_STREAM, /* the NULL leaf; or everything, where nothing orders the rows */
+	ANN_SCAN_DONE,
+} AnnScanPhase;
+
+/* What is asked of a scan: by a plan node its ordering operator's value, by a function all of it. */
+typedef struct AnnScanRequest
+{
+	const float *query; /* dim floats, which must stay; NULL: the ordering operator's value */
+	int dim;
+	int num_leaves;     /* to search before the first row; -1: as set */
+	int num_candidates; /* read exactly per batch; -1: as set */
+	int64 num_rows; /* leaves for so many rows are searched before the first is returned, >= 1 */
+	bool any_order; /* nothing is held back: who comes too late comes at once */
+} AnnScanRequest;
+
+typedef struct AnnScan
+{
+	MemoryContext context; /* of the scan */
+	MemoryContext run;     /* of one rescan */
+	const AnnTypeSupport *support;
+	AnnScanRequest request;
+	AnnReorder reorder;
+	bool reorder_is_open;
+	AnnScanStats stats;
+	bool said_so; /* that the cap was reached: once is enough for a join */
+
+	/* of one rescan */
+	AnnScanPhase phase;
+	AnnExactSet exact;
+	AnnSearch *search; /* NULL: the index is untrained */
+	AnnQueue ready;
+	AnnQueue held;
+	AnnStream stream;
+	int num_candidates; /* num_reordering_candidates in force */
+	int num_to_read;    /* of the batch, where that is 1 or more */
+	int mode;           /* AnnIterativeScan */
+	bool any_order;
+	uint32 limit;   /* leaves that may be searched */
+	bool is_capped; /* by ann.max_leaves_to_search */
+	double covered_rank;
+	double num_returned;
+	double distance;      /* of the row returned last; NaN: not known */
+	double last_distance; /* the greatest that was returned */
+} AnnScan;
+
+/* ---- rows.c: rows of the table: read, and queued to be returned ---- */
+
+/* The rows of the exact leaf, which are read whatever the query is. */
+extern void ann_rows_exact(AnnScan *so);
+/* Reads the candidates of new leaves that lie below the frontier. */
+extern void ann_rows_late(AnnScan *so);
+/* Reads the next candidates; false when those of the searched leaves are all taken. */
+extern bool ann_rows_next(AnnScan *so);
+
 /* ---- scan.c ---- */
 
 /* Work of the scan of this backend that last returned a row or ended. */
 extern const AnnScanStats *ann_scan_last_stats(void);
+/* A request for a scan that has just been (re)started, in place of the plan node's. */
+extern void ann_scan_request(IndexScanDesc scan, const AnnScanRequest *request);
+/*
+ * Begins such a scan up to its first leaves; those that it will search before it returns a row, or 0.
+ * Errors as of annivf_gettuple.
+ */
+extern uint32 ann_scan_prepare(IndexScanDesc scan);
+/* The search of a scan that has returned a row or was prepared; NULL: it searches no leaves. */
+static inline AnnSearch *
+ann_scan_search(IndexScanDesc scan)
+{
+	return ((AnnScan *) scan->opaque)->search;
+}
+static inline const AnnScanRequest *
+ann_scan_requested(IndexScanDesc scan)
+{
+	return &((AnnScan *) scan->opaque)->request;
+}
+/* Does it order rows by their true distance, not by estimates? */
+static inline bool
+ann_scan_is_exact(IndexScanDesc scan)
+{
+	return ((AnnScan *) scan->opaque)->num_candidates != 0;
+}
+/* The distance of the row that was returned last, as it was ordered by; NaN where it was not. */
+static inline double
+ann_scan_distance(IndexScanDesc scan)
+{
+	return ((AnnScan *) scan->opaque)->distance;
+}
 
 #endif
