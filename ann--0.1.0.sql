@@ -421,6 +421,11 @@ CREATE FUNCTION annivf_vector_cosine_support(internal) RETURNS internal
 	LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION annivf_vector_cosine_support(internal) IS 'annivf support';
 
+CREATE FUNCTION annivf_vector_l1_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ann_vector_l1_support'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION annivf_vector_l1_support(internal) IS 'annivf support';
+
 CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING annivf AS
 	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
 	FUNCTION 1 annivf_vector_l2_support(internal);
@@ -432,6 +437,10 @@ CREATE OPERATOR CLASS vector_ip_ops FOR TYPE vector USING annivf AS
 CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING annivf AS
 	OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
 	FUNCTION 1 annivf_vector_cosine_support(internal);
+
+CREATE OPERATOR CLASS vector_l1_ops FOR TYPE vector USING annivf AS
+	OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 annivf_vector_l1_support(internal);
 
 -- maintenance of indexes
 
@@ -554,6 +563,24 @@ CREATE OPERATOR <%> (
 	LEFTARG = bit, RIGHTARG = bit, FUNCTION = jaccard_distance, COMMUTATOR = <%>
 );
 COMMENT ON OPERATOR <%> (bit, bit) IS 'Jaccard distance';
+
+CREATE FUNCTION annivf_bit_hamming_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ann_bit_hamming_support'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION annivf_bit_hamming_support(internal) IS 'annivf support';
+
+CREATE FUNCTION annivf_bit_jaccard_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ann_bit_jaccard_support'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION annivf_bit_jaccard_support(internal) IS 'annivf support';
+
+CREATE OPERATOR CLASS bit_hamming_ops DEFAULT FOR TYPE bit USING annivf AS
+	OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+	FUNCTION 1 annivf_bit_hamming_support(internal);
+
+CREATE OPERATOR CLASS bit_jaccard_ops FOR TYPE bit USING annivf AS
+	OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
+	FUNCTION 1 annivf_bit_jaccard_support(internal);
 
 -- sparsevec: bytes, texts and names equal pgvector's; hashing is ours. Where another type has a
 -- function of the same SQL name, the C symbol is ann_sparsevec_<SQL name>.
@@ -1200,6 +1227,11 @@ CREATE FUNCTION annivf_halfvec_cosine_support(internal) RETURNS internal
 	LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION annivf_halfvec_cosine_support(internal) IS 'annivf support';
 
+CREATE FUNCTION annivf_halfvec_l1_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ann_halfvec_l1_support'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION annivf_halfvec_l1_support(internal) IS 'annivf support';
+
 CREATE OPERATOR CLASS halfvec_l2_ops DEFAULT FOR TYPE halfvec USING annivf AS
 	OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
 	FUNCTION 1 annivf_halfvec_l2_support(internal);
@@ -1211,6 +1243,10 @@ CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING annivf AS
 CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING annivf AS
 	OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
 	FUNCTION 1 annivf_halfvec_cosine_support(internal);
+
+CREATE OPERATOR CLASS halfvec_l1_ops FOR TYPE halfvec USING annivf AS
+	OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 annivf_halfvec_l1_support(internal);
 
 -- halfvec and sparsevec
 

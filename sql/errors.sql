@@ -128,6 +128,31 @@ CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS
 SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'bad_ops';
 SELECT error_of('CREATE INDEX ON errors USING annivf (v bad_ops)');
 DROP OPERATOR FAMILY bad_ops USING annivf;
+-- a support function that is none, of another metric, of another type
+CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS
+	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 annivf_handler(internal);
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'bad_ops';
+SELECT error_of('CREATE INDEX ON errors USING annivf (v bad_ops)');
+DROP OPERATOR FAMILY bad_ops USING annivf;
+CREATE FUNCTION not_ours(internal) RETURNS internal LANGUAGE internal AS 'internal_in';
+CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS
+	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 not_ours(internal);
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'bad_ops';
+SELECT error_of('CREATE INDEX ON errors USING annivf (v bad_ops)');
+DROP OPERATOR FAMILY bad_ops USING annivf;
+DROP FUNCTION not_ours;
+CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS
+	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops, FUNCTION 1 annivf_vector_ip_support(internal);
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'bad_ops';
+DROP OPERATOR FAMILY bad_ops USING annivf;
+CREATE OPERATOR CLASS bad_ops FOR TYPE bit USING annivf AS
+	OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops, FUNCTION 1 annivf_vector_l1_support(internal);
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'bad_ops';
+DROP OPERATOR FAMILY bad_ops USING annivf;
+CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS
+	OPERATOR 1 <-> (vector, vector) FOR ORDER BY integer_ops, FUNCTION 1 annivf_vector_l2_support(internal);
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'bad_ops';
+DROP OPERATOR FAMILY bad_ops USING annivf;
 -- ours are fine
 SELECT opcname, amvalidate(c.oid) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
 	WHERE amname = 'annivf' ORDER BY opcname;

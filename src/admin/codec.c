@@ -7,7 +7,8 @@
  *	  A code as SQL sees it: the number of the leaf (as few bytes as tell the leaves apart, lowest
  *	  first), the row's scale s (bf16, two bytes, lowest first), then the code of the unit residual, two
  *	  nibbles a byte, the lower one first. What it stands for is c + s u, in the coordinates of the
- *	  rows; under cosine of the normalised rows (src/README, "The codec").
+ *	  rows; under cosine of the normalised rows (src/README, "The codec"). Where codes are absolute
+ *	  (core/absolute.h) it is u, whatever the leaf. Strings of bits are vectors of 0 and 1 here.
  *
  *	  A statement that names leaves for many rows looks up the places of all of them at the first one:
  *	  they are kept with the function's call, for as long as the index has the same file and model.
@@ -119,11 +120,12 @@ ann_codec_close(AnnCodec *codec)
 }
 
 void
-ann_codec_check_dim(const AnnCodec *codec, int dim)
+ann_codec_check(const AnnCodec *codec, const float *values, int dim)
 {
 	if (dim != codec->model->dim)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("expected %d dimensions, not %d", codec->model->dim, dim)));
+	ann_check_elements(ann_support_get(codec->index), values, dim);
 }
 
 AnnTid
@@ -173,10 +175,11 @@ ann_codec_decode(const AnnModel *model, const uint8 *codes, uint16 scale, float 
 {
 	float *unit = palloc(sizeof(float) * model->dim);
 	float s = ann_bf16_to_float(scale);
+	bool is_absolute = ann_form_is_absolute(model->form);
 
 	ann_pq_decode(&model->pq, codes, unit);
 	for (int d = 0; d < model->dim; d++)
-		centroid[d] += s * unit[d];
+		centroid[d] = is_absolute ? unit[d] : centroid[d] + s * unit[d];
 	ann_model_unrotate(model, centroid, out);
 	for (int d = 0; d < model->dim; d++)
 		out[d] += model->mean[d];
@@ -286,7 +289,7 @@ ann_encode(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	vector = PG_GETARG_VECTOR(1);
 	ann_codec_open(fcinfo, &codec);
-	ann_codec_check_dim(&codec, vector->dim);
+	ann_codec_check(&codec, vector->x, vector->dim);
 	if (!PG_ARGISNULL(2))
 		(void) ann_codec_place(&codec, PG_GETARG_INT32(2));
 	code = encode(&codec, vector->x, PG_ARGISNULL(2) ? -1 : PG_GETARG_INT32(2));
@@ -329,7 +332,7 @@ ann_code_distance(PG_FUNCTION_ARGS)
 	double distance;
 
 	ann_codec_open(fcinfo, &codec);
-	ann_codec_check_dim(&codec, query->dim);
+	ann_codec_check(&codec, query->x, query->dim);
 	vector = decode_vector(&codec, PG_GETARG_BYTEA_PP(1));
 	support = ann_support_get(codec.index);
 	distance = support->distance(vector->x, query->x, query->dim);
@@ -353,11 +356,12 @@ reconstruct(const AnnCodec *codec, TupleTableSlot *slot)
 	if (!nulls[0])
 	{
 		struct varlena *value = PG_DETOAST_DATUM(values[0]);
-		float *scratch = palloc(sizeof(float) * codec->model->dim);
+		int dim = support->dim(value);
+		const float *floats = support->floats(value, palloc(sizeof(float) * Max(dim, 1)));
 		bytea *code;
 
-		ann_codec_check_dim(codec, support->dim(value));
-		code = encode(codec, support->floats(value, scratch), -1);
+		ann_codec_check(codec, floats, dim);
+		code = encode(codec, floats, -1);
 		result = code == NULL ? NULL : decode_vector(codec, code);
 	}
 	FreeExecutorState(estate);

@@ -41,8 +41,11 @@ typedef struct AnnCodec
  */
 extern void ann_codec_open(FunctionCallInfo fcinfo, AnnCodec *codec);
 extern void ann_codec_close(AnnCodec *codec);
-/* DATA_EXCEPTION for a value of other dimensions than the index's. */
-extern void ann_codec_check_dim(const AnnCodec *codec, int dim);
+/*
+ * DATA_EXCEPTION for a value of other dimensions than the index's, or, where rows are strings of bits,
+ * with elements that are not 0 or 1.
+ */
+extern void ann_codec_check(const AnnCodec *codec, const float *values, int dim);
 /* The place of a leaf that SQL named; INVALID_PARAMETER_VALUE where there is none. */
 extern AnnTid ann_codec_place(const AnnCodec *codec, int64 leaf);
 /* A code as SQL sees it; leaf < 0: without the leaf's number. In the current memory context. */

@@ -56,7 +56,7 @@ ann_assign(PG_FUNCTION_ARGS)
 						errmsg("number of leaves must be at least 1")));
 	InitMaterializedSRF(fcinfo, 0);
 	ann_codec_open(fcinfo, &codec);
-	ann_codec_check_dim(&codec, vector->dim);
+	ann_codec_check(&codec, vector->x, vector->dim);
 	num = Min((uint32) num, codec.model->num_leaves);
 	row = palloc(sizeof(float) * vector->dim);
 	x = palloc(sizeof(float) * vector->dim);

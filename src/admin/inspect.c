@@ -138,21 +138,6 @@ enum
 	INFO_COLUMNS
 };
 
-static const char *
-metric_name(AnnMetric metric)
-{
-	switch (metric)
-	{
-		case ANN_METRIC_L2:
-			return "l2";
-		case ANN_METRIC_IP:
-			return "ip";
-		case ANN_METRIC_COSINE:
-			return "cosine";
-	}
-	return NULL;
-}
-
 static void
 put(Datum *values, bool *nulls, int column, Datum value)
 {
@@ -164,17 +149,18 @@ put(Datum *values, bool *nulls, int column, Datum value)
 static void
 info_of_index(Relation index, const AnnMetaData *meta, Datum *values, bool *nulls)
 {
+	const AnnMetricTraits *traits = ann_metric_traits(meta->metric);
 	AnnOptions options;
 
 	ann_options_get(index, &options);
 	if (meta->dim > 0)
 		put(values, nulls, INFO_DIMS, Int32GetDatum(meta->dim));
-	put(values, nulls, INFO_DISTANCE_MEASURE, CStringGetTextDatum(metric_name(meta->metric)));
+	put(values, nulls, INFO_DISTANCE_MEASURE, CStringGetTextDatum(traits->name));
 	put(values, nulls, INFO_IS_TRAINED, BoolGetDatum(meta->model != 0));
 	put(values, nulls, INFO_NUM_LEAVES, Int32GetDatum(meta->num_leaves));
 	put(values, nulls, INFO_NUM_REORDERING_CANDIDATES,
 		Int32GetDatum(options.num_reordering_candidates));
-	put(values, nulls, INFO_QUANTIZER, CStringGetTextDatum("pq"));
+	put(values, nulls, INFO_QUANTIZER, CStringGetTextDatum(traits->is_bits ? "bits" : "pq"));
 	put(values, nulls, INFO_NBITS, Int32GetDatum(4));
 	put(values, nulls, INFO_TRAINED_ROWS, Int64GetDatum(meta->trained_rows));
 	put(values, nulls, INFO_SEED, Int32GetDatum(meta->options.seed));

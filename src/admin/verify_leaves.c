@@ -8,6 +8,7 @@
 #include "port/pg_bitutils.h"
 
 #include "admin/verify.h"
+#include "core/bf16.h"
 
 typedef struct LeafWalk
 {
@@ -49,6 +50,52 @@ check_body(AnnCheck *check, BlockNumber head, BlockNumber blkno)
 		ann_check_mismatch(check, from, "I-5", "the codes of block %u go on past their end", head);
 }
 
+/* What is wrong with the factors of an absolute code (core/absolute.h); NULL: nothing. */
+static const char *
+absolute_fault(const AnnCheck *check, const AnnBlockHeader *block, int lane)
+{
+	const AnnModel *model = &check->model;
+	AnnFactors factors = ann_block_factors(block, &model->layout, lane);
+
+	if (!ann_form_is_absolute(model->form))
+		return NULL;
+	if (ann_bf16_to_float(factors.s) != 1)
+		return "the scale of an absolute code is not 1";
+	if (model->traits->is_bits && ann_bf16_to_float(factors.err) != 0)
+		return "the code of a string of bits has an error";
+	if (model->form == ANN_CODE_L1 ? factors.b != 0 : !(factors.b >= 0 && factors.b <= model->dim))
+		return "factor b of an absolute code is impossible";
+	return NULL;
+}
+
+/*
+ * A string of bits, where its codes lie in the block: the bits that it counts, and none past its end.
+ * NULL: nothing is wrong.
+ */
+static const char *
+bits_fault(const AnnCheck *check, const AnnBlockHeader *block, int lane)
+{
+	const AnnModel *model = &check->model;
+	const uint8 *codes = (const uint8 *) block + model->layout.offset_codes;
+	int num_blocks = model->layout.num_blocks;
+	uint8 code = 0;
+	int num_bits = 0;
+
+	if (!model->traits->is_bits || model->slots_per_page == 0)
+		return NULL;
+	for (int m = 0; m < num_blocks; m++)
+	{
+		ann_block_get_codes(codes + (Size) m * (ANN_BLOCK_LANES / 2), lane, &code, 1);
+		num_bits += pg_number_of_ones[code];
+	}
+	if (code >> (model->dim - (num_blocks - 1) * ANN_BITS_WIDTH) != 0)
+		return "a string of bits goes on past its end";
+	if (model->form == ANN_CODE_OVERLAP &&
+		num_bits != (int) ann_block_factors(block, &model->layout, lane).b)
+		return "a string of bits is counted wrongly";
+	return NULL;
+}
+
 /* Lanes in use: their content, and their rows for the sort. */
 static void
 check_lanes(AnnCheck *check, BlockNumber blkno, int slot, const AnnBlockHeader *block)
@@ -64,7 +111,12 @@ check_lanes(AnnCheck *check, BlockNumber blkno, int slot, const AnnBlockHeader *
 		int lane = pg_rightmost_one_pos32(rest);
 		uint16 flags;
 		AnnTid tid = ann_block_tid(block, &model->layout, lane, &flags);
+		const char *fault = absolute_fault(check, block, lane);
 
+		if (fault == NULL)
+			fault = bits_fault(check, block, lane);
+		if (fault != NULL)
+			ann_check_fault(check, blkno, "I-6", "slot %d, lane %d: %s", slot, lane, fault);
 		if (flags & ANN_TID_MOVED)
 			ann_check_fault(check, blkno, "I-6", "slot %d, lane %d: the flag of the exact leaf",
 							slot, lane);

@@ -20,7 +20,7 @@ static const char *
 meta_fault(AnnCheck *check)
 {
 	const AnnMetaData *meta = &check->meta;
-	int typmod = TupleDescAttr(RelationGetDescr(check->index), 0)->atttypmod;
+	int column_dim = ann_column_dim(check->index);
 	const char *fault;
 
 	if (meta->magic != ANN_MAGIC)
@@ -32,7 +32,7 @@ meta_fault(AnnCheck *check)
 		return fault;
 	if (meta->metric != ann_support_get(check->index)->metric)
 		return "the metric is not that of the operator class";
-	if (typmod > 0 && meta->dim != (uint32) typmod)
+	if (column_dim > 0 && meta->dim != (uint32) column_dim)
 		return "the dimensions are not those of the column";
 	return NULL;
 }
@@ -111,9 +111,29 @@ section_bytes(const AnnMetaData *meta, const AnnModel *model, const AnnSectionDa
 	}
 }
 
-/* What is wrong with a part of a section that is a whole number of floats. */
+/* Strings of bits have no mean and always the same codewords; done: bytes of the section before. */
 static const char *
-content_fault(uint16 kind, const char *bytes, Size num_bytes)
+bits_fault(uint16 kind, const float *floats, uint64 done, Size num_bytes)
+{
+	for (Size i = 0; i < num_bytes / sizeof(float); i++)
+	{
+		uint64 place = done / sizeof(float) + i;
+		uint64 dimension = place / ANN_CODEWORDS % ANN_BITS_WIDTH;
+
+		if (kind == ANN_SECTION_MEAN && floats[i] != 0)
+			return "strings of bits with a mean";
+		if (kind == ANN_SECTION_CODEBOOK && floats[i] != (place % ANN_CODEWORDS >> dimension & 1))
+			return "codewords that are not those of strings of bits";
+	}
+	return NULL;
+}
+
+/*
+ * What is wrong with a part of a section that is a whole number of floats; done: bytes of the section
+ * before it.
+ */
+static const char *
+content_fault(const AnnModel *model, uint16 kind, const char *bytes, uint64 done, Size num_bytes)
 {
 	const float *floats = (const float *) bytes;
 	const AnnCalibrationData *calibration = (const AnnCalibrationData *) bytes;
@@ -125,7 +145,7 @@ content_fault(uint16 kind, const char *bytes, Size num_bytes)
 		for (Size i = 0; i < num_bytes / sizeof(float); i++)
 			if (!isfinite(floats[i]))
 				return "a value of the model is not finite";
-	return NULL;
+	return model->traits->is_bits ? bits_fault(kind, floats, done, num_bytes) : NULL;
 }
 
 /* The pages of a section, their sum, and that they end where it ends. False: they break off. */
@@ -148,7 +168,8 @@ walk_section(AnnCheck *check, const AnnSectionData *section)
 			return false;
 		COMP_CRC32C(crc, ann_page_payload(copy.data), part);
 		if (fault == NULL)
-			fault = content_fault(section->kind, ann_page_payload(copy.data), part);
+			fault = content_fault(&check->model, section->kind, ann_page_payload(copy.data), done,
+								  part);
 		from = blkno;
 		blkno = AnnPageGetOpaque(copy.data)->next;
 	}

@@ -28,7 +28,7 @@
 typedef struct AnnTypeSupport
 {
 	AnnMetric metric;
-	const char *type_name; /* for error texts */
+	const char *sizes; /* for error texts: "different <sizes> 3 and 4" */
 	int max_dim;
 	/* Dimensions of a detoasted value. */
 	int (*dim)(const struct varlena *value);
@@ -93,8 +93,14 @@ extern void ann_options_get(Relation index, AnnOptions *options);
 extern int ann_effective_leaves(Relation index);
 extern int ann_effective_candidates(Relation index);
 
-/* support.c: the operator class's support, checked. */
+/*
+ * support.c: the support of the index's operator class; ERRCODE_INVALID_OBJECT_DEFINITION where the
+ * class has none of ours. That of a support function; NULL: it is none of ours.
+ */
 extern const AnnTypeSupport *ann_support_get(Relation index);
+extern const AnnTypeSupport *ann_support_of(const FmgrInfo *function);
+/* Dimensions of the indexed column by its type modifier; 0: it does not tell. */
+extern int ann_column_dim(Relation index);
 
 /* build.c */
 extern IndexBuildResult *annivf_build(Relation heap, Relation index, IndexInfo *index_info);

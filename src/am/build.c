@@ -187,9 +187,9 @@ initial_meta(AnnBuilder *builder)
 		.rotation = builder->options.rotation,
 		.soar_lambda = builder->options.soar_lambda,
 	};
-	int typmod = TupleDescAttr(RelationGetDescr(builder->index), 0)->atttypmod;
 
-	ann_meta_init(&builder->meta, builder->support->metric, Max(typmod, 0), &options);
+	ann_meta_init(&builder->meta, builder->support->metric, ann_column_dim(builder->index),
+				  &options);
 	if ((int) builder->meta.dim > builder->support->max_dim)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("column cannot have more than %d dimensions for annivf index",

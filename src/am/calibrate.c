@@ -13,7 +13,9 @@
  *
  *	  Coordinates: L2 and cosine, the row with the mean taken off; inner product, the row itself
  *	  (the mean goes back on), half of the queries with their own norm, half normalised; rotated where
- *	  the model has a rotation.
+ *	  the model has a rotation. Distances are in key units. The blocked product gives the squared L2
+ *	  distance in these coordinates or the inner product; where the metric is another, it still tells
+ *	  which rows are too far away to be among the nearest ("reach").
  */
 #include "postgres.h"
 
@@ -24,6 +26,7 @@
 #include "utils/memutils.h"
 
 #include "am/build.h"
+#include "core/absolute.h"
 #include "core/bf16.h"
 #include "core/kernels.h"
 
@@ -46,7 +49,7 @@ typedef struct AnnCalibrator AnnCalibrator;
 
 typedef struct Neighbour
 {
-	float distance;    /* squared L2, or negative inner product */
+	float distance;    /* in key units */
 	AnnTid tid;        /* decides between equal distances, so that no order of the rows does */
 	uint32 leaf;       /* of its entry that a search meets first, which the rest is about */
 	uint32 other;      /* leaf of its other entry, or the same */
@@ -64,7 +67,10 @@ struct AnnCalibrator
 	float *queries;
 	AnnTid *tids;
 	float *norms; /* squared norms of the queries */
+	float *bits;  /* per query: elements above 0 (Jaccard) */
 	float *bound; /* per query: its worst neighbour's distance, +inf until there are NEIGHBOURS */
+	float *
+		reach; /* per query: the bound in the unit of the blocked product; no nearer row is beyond */
 	int *counts;
 	Neighbour *neighbours; /* num * NEIGHBOURS, the first counts[] of each query, unordered */
 	uint8 *tables;         /* per query: 8-bit table */
@@ -88,7 +94,10 @@ make_tables(AnnCalibrator *calibrator)
 	{
 		memcpy(padded, calibrator->queries + (Size) q * calibrator->dim,
 			   sizeof(float) * calibrator->dim);
-		ann_kernels->query_table(padded, pq->codebook, pq->num_blocks, pq->width, floats);
+		if (calibrator->builder->model->form == ANN_CODE_L1)
+			ann_l1_table(pq, padded, floats);
+		else
+			ann_kernels->query_table(padded, pq->codebook, pq->num_blocks, pq->width, floats);
 		ann_pq_round_table(floats, pq->num_blocks, 8, calibrator->tables + (Size) q * table, NULL,
 						   &calibrator->steps[q], &calibrator->bases[q]);
 	}
@@ -112,7 +121,9 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 	calibrator->queries = palloc(sizeof(float) * dim * num);
 	calibrator->tids = palloc(sizeof(AnnTid) * num);
 	calibrator->norms = palloc(sizeof(float) * num);
+	calibrator->bits = palloc0(sizeof(float) * num);
 	calibrator->bound = palloc(sizeof(float) * num);
+	calibrator->reach = palloc(sizeof(float) * num);
 	calibrator->counts = palloc0(sizeof(int) * num);
 	calibrator->neighbours = palloc(sizeof(Neighbour) * NEIGHBOURS * num);
 	calibrator->tables = palloc((Size) num * pq->num_blocks * ANN_CODEWORDS);
@@ -139,9 +150,13 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 				query[d] /= norm;
 		}
 		calibrator->norms[q] = ann_kernels->norm_squared(query, dim);
+		for (int d = 0; d < dim; d++)
+			calibrator->bits[q] += query[d] > 0;
 		calibrator->bound[q] = INFINITY;
+		calibrator->reach[q] = INFINITY;
 	}
-	make_tables(calibrator);
+	if (!builder->model->traits->is_bits)
+		make_tables(calibrator);
 	MemoryContextSwitchTo(old);
 	return calibrator;
 }
@@ -168,6 +183,25 @@ worst_neighbour(Neighbour *list, int num)
 	return worst;
 }
 
+/*
+ * Rows of no smaller distance than the bound are beyond it, in the unit of the blocked product. Taxicab:
+ * |x-y|_2 <= |x-y|_1. Jaccard of rows at length 1, whose product is p: as the mean of the bits of both
+ * is not below their geometric mean, common / either <= p / (2 - p); beyond 1 there is nothing.
+ */
+static float
+reach_of(const AnnCalibrator *calibrator, float bound)
+{
+	switch (calibrator->builder->model->metric)
+	{
+		case ANN_METRIC_L1:
+			return bound * bound;
+		case ANN_METRIC_JACCARD:
+			return bound < 1 ? 2 - 4 * (1 - bound) / (2 - bound) + 16 * FLT_EPSILON : INFINITY;
+		default:
+			return bound;
+	}
+}
+
 /* Fills the query's list up, then replaces its worst neighbour by a nearer one. */
 static void
 keep_neighbour(AnnCalibrator *calibrator, int q, const Neighbour *neighbour)
@@ -185,7 +219,10 @@ keep_neighbour(AnnCalibrator *calibrator, int q, const Neighbour *neighbour)
 		*worst = *neighbour;
 	}
 	if (calibrator->counts[q] == NEIGHBOURS)
+	{
 		calibrator->bound[q] = worst_neighbour(list, NEIGHBOURS)->distance;
+		calibrator->reach[q] = reach_of(calibrator, calibrator->bound[q]);
+	}
 }
 
 /* Estimate of a coded row for a query, as the scan makes it but with float tables; and its errors.
@@ -207,11 +244,19 @@ estimate(AnnCalibrator *calibrator, int q, Neighbour *neighbour, const float *ro
 	float est;
 	float g;
 
+	if (builder->model->traits->is_bits)
+		return; /* codes are exact */
 	ann_pq_decode(pq, codes, calibrator->decoded);
 	product = ann_kernels->inner_product(query, calibrator->decoded, dim);
 	for (int m = 0; m < pq->num_blocks; m++)
 		sum += table[m * ANN_CODEWORDS + codes[m]];
-	if (calibrator->ip)
+	if (builder->model->form == ANN_CODE_L1)
+	{
+		est = ann_kernels->l1(query, calibrator->decoded, dim);
+		neighbour->variance = err * err;
+		neighbour->table_error = est - (calibrator->steps[q] * sum + calibrator->bases[q]);
+	}
+	else if (calibrator->ip)
 	{
 		/* with w = 1, the scan's default where leaves lie around the query's direction */
 		g = -ann_kernels->inner_product(query, centroid, dim);
@@ -251,6 +296,31 @@ is_before(const AnnCalibrator *calibrator, const float *query, uint32 a, uint32 
 		   ann_kernels->l2_squared(query, y, calibrator->dim);
 }
 
+/*
+ * In key units, in the coordinates of the calibration, where strings of bits may be of length 1:
+ * row_bits: of the row. NaN or infinity for one that is no neighbour.
+ */
+static float
+exact_distance(const AnnCalibrator *calibrator, int q, const float *row, float row_bits)
+{
+	const float *query = calibrator->queries + (Size) q * calibrator->dim;
+	double common;
+
+	switch (calibrator->builder->model->metric)
+	{
+		case ANN_METRIC_IP:
+			return -ann_kernels->inner_product(query, row, calibrator->dim);
+		case ANN_METRIC_L1:
+			return ann_kernels->l1(query, row, calibrator->dim);
+		case ANN_METRIC_JACCARD:
+			common = rint(ann_kernels->inner_product(query, row, calibrator->dim) *
+						  sqrt((double) calibrator->bits[q] * row_bits));
+			return common > 0 ? 1 - common / (calibrator->bits[q] + row_bits - common) : INFINITY;
+		default:
+			return ann_kernels->l2_squared(query, row, calibrator->dim);
+	}
+}
+
 /* Row i of a batch, which may be a neighbour of query q: its exact distance decides. */
 static void
 consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, int i,
@@ -262,8 +332,7 @@ consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, int i,
 
 	if (memcmp(&tid, &calibrator->tids[q], sizeof(tid)) == 0)
 		return;
-	neighbour.distance = calibrator->ip ? -ann_kernels->inner_product(query, row, calibrator->dim)
-										: ann_kernels->l2_squared(query, row, calibrator->dim);
+	neighbour.distance = exact_distance(calibrator, q, row, first->factors[i].b);
 	if (!(neighbour.distance < INFINITY) || neighbour.distance > calibrator->bound[q] ||
 		(!calibrator->ip && neighbour.distance == 0))
 		return;
@@ -304,7 +373,7 @@ add_batch(AnnCalibrator *calibrator, const float *rows, int from, int num, const
 		for (int i = 0; i < num; i++)
 			if (offset + calibrator->row_norms[i] + factor * products[i] -
 					64 * FLT_EPSILON * (offset + calibrator->row_norms[i]) <=
-				calibrator->bound[q])
+				calibrator->reach[q])
 				consider(calibrator, q, rows + (Size) i * dim, tids[from + i], from + i, first,
 						 second);
 	}

@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "access/amvalidate.h"
 #include "access/htup_details.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
@@ -57,12 +58,13 @@ annivf_property(Oid index_oid, int attno, IndexAMProperty prop, const char *prop
 	return true;
 }
 
-/* One operator of a class, checked; false with an INFO when it cannot be right. */
+/* One operator of a family, checked; false with an INFO when it cannot be right. */
 static bool
 operator_is_valid(Form_pg_amop amop)
 {
 	if (amop->amopstrategy == ANN_ORDER_STRATEGY && amop->amoppurpose == AMOP_ORDER &&
-		amop->amoplefttype == amop->amoprighttype && get_op_rettype(amop->amopopr) == FLOAT8OID)
+		amop->amoplefttype == amop->amoprighttype && get_op_rettype(amop->amopopr) == FLOAT8OID &&
+		opfamily_can_sort_type(amop->amopsortfamily, FLOAT8OID))
 		return true;
 	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				   errmsg("operator %s of access method annivf is not an ordering operator that "
@@ -83,8 +85,39 @@ procedure_is_valid(Form_pg_amproc amproc)
 	return false;
 }
 
-/* SELECT amvalidate(oid): exactly one ordering operator and one support function, of the right
- * form. */
+/* Do operator and support function of a class speak of the same metric, and of its type? */
+static bool
+members_agree(Form_pg_opclass opclass, Oid operator, Oid function)
+{
+	const AnnTypeSupport *support;
+	const AnnMetricTraits *traits;
+	FmgrInfo info;
+
+	fmgr_info(function, &info);
+	support = ann_support_of(&info);
+	if (support == NULL)
+		ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					   errmsg("support function %s of operator class \"%s\" is none of annivf",
+							  get_func_name(function), NameStr(opclass->opcname))));
+	else
+	{
+		traits = ann_metric_traits(support->metric);
+		if (strcmp(get_opname(operator), traits->operator) == 0 &&
+			(opclass->opcintype == BITOID) == traits->is_bits &&
+			get_typlen(opclass->opcintype) == -1)
+			return true;
+		ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					   errmsg("support function %s does not fit operator %s of type %s",
+							  get_func_name(function), get_opname(operator),
+							  format_type_be(opclass->opcintype))));
+	}
+	return false;
+}
+
+/*
+ * SELECT amvalidate(oid): exactly one ordering operator and one support function of annivf's, which
+ * belong to each other and to the type.
+ */
 static bool
 annivf_validate(Oid opclass_oid)
 {
@@ -92,6 +125,8 @@ annivf_validate(Oid opclass_oid)
 	Form_pg_opclass opclass;
 	CatCList *operators;
 	CatCList *procedures;
+	Oid operator= InvalidOid;
+	Oid function = InvalidOid;
 	int num_operators = 0;
 	int num_procedures = 0;
 	bool valid = true;
@@ -106,14 +141,20 @@ annivf_validate(Oid opclass_oid)
 		Form_pg_amop amop = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
 
 		valid = operator_is_valid(amop) && valid;
-		num_operators += amop->amoplefttype == opclass->opcintype;
+		if (amop->amoplefttype != opclass->opcintype)
+			continue;
+		operator= amop->amopopr;
+		num_operators++;
 	}
 	for (int i = 0; i < procedures->n_members; i++)
 	{
 		Form_pg_amproc amproc = (Form_pg_amproc) GETSTRUCT(&procedures->members[i]->tuple);
 
 		valid = procedure_is_valid(amproc) && valid;
-		num_procedures += amproc->amproclefttype == opclass->opcintype;
+		if (amproc->amproclefttype != opclass->opcintype)
+			continue;
+		function = amproc->amproc;
+		num_procedures++;
 	}
 	if (num_operators != 1 || num_procedures != ANN_NUM_SUPPORT_PROCS)
 	{
@@ -123,6 +164,8 @@ annivf_validate(Oid opclass_oid)
 							  NameStr(opclass->opcname))));
 		valid = false;
 	}
+	else if (valid)
+		valid = members_agree(opclass, operator, function);
 	ReleaseCatCacheList(procedures);
 	ReleaseCatCacheList(operators);
 	ReleaseSysCache(tuple);

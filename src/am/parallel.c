@@ -384,6 +384,7 @@ attach_builder(AnnBuilder *builder, const Shared *shared, const Arrays *arrays, 
 	AnnModel *model = palloc(sizeof(AnnModel));
 
 	*model = shared->model;
+	model->traits = ann_metric_traits(model->metric);
 	model->mean = arrays->mean;
 	model->rotation = shared->model.rotation == NULL ? NULL : arrays->rotation;
 	model->pq.codebook = arrays->codebook;

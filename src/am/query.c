@@ -10,8 +10,12 @@
  *		L2		  est = |q'-c|^2 + b - 2<q',y>	  sd = 2 err min(sqrt est, |q'-c|) / sqrt(D-1)
  *		cosine	  all of that times a half
  *		product	  est = -<q,c> - <q,mean> + w b - <q,y>	  sd = err |q - w c| / sqrt(D-1)
+ *		taxicab	  est = |q'-u|_1	  sd = err
+ *		Hamming	  est = |q-u|_1	  sd = 0
+ *		Jaccard	  est = 1 - <q,u> / (bits of q + b - <q,u>)	  sd = 0
  *
- *	  with q' the query less the mean (normalised first under cosine), y = s u the decoded residual.
+ *	  with q' the query less the mean (normalised first under cosine), y = s u the decoded residual, or
+ *	  u the decoded row (core/absolute.h).
  */
 #include "postgres.h"
 
@@ -20,13 +24,13 @@
 
 #include "am/scan.h"
 
-/* A query under cosine is normalised in double, so that any length but zero will do. */
+/* A query is normalised in double, so that any length but zero will do. */
 static double
-scale_of(AnnMetric metric, const float *values, int dim)
+scale_of(const AnnMetricTraits *traits, const float *values, int dim)
 {
 	double norm2 = 0;
 
-	if (metric != ANN_METRIC_COSINE)
+	if (!traits->normalised)
 		return 1;
 	for (int i = 0; i < dim; i++)
 		norm2 += (double) values[i] * values[i];
@@ -38,7 +42,7 @@ static float *
 make_vector(const AnnModel *model, const float *values)
 {
 	int padded = Max(model->dim, model->pq.num_blocks * model->pq.width);
-	double scale = scale_of(model->metric, values, model->dim);
+	double scale = scale_of(model->traits, values, model->dim);
 	float *vector = palloc0(sizeof(float) * padded);
 	float *row = palloc(sizeof(float) * model->dim);
 
@@ -51,8 +55,8 @@ make_vector(const AnnModel *model, const float *values)
 }
 
 /*
- * The table of <q,u> and what bounds() makes of it. Rounding shifts each entry by up to half a
- * step, as good as at random: a variance of step^2 / 12 per code block.
+ * The table of <q,u> (taxicab: of |q-u|_1) and what bounds() makes of it. Rounding shifts each entry by
+ * up to half a step, as good as at random: a variance of step^2 / 12 per code block.
  */
 static void
 make_table(AnnQuery *query, const AnnModel *model, float factor)
@@ -65,12 +69,55 @@ make_table(AnnQuery *query, const AnnModel *model, float factor)
 
 	query->low = palloc(entries);
 	query->high = model->table_bits == 16 ? palloc(entries) : NULL;
-	ann_kernels->query_table(query->vector, model->pq.codebook, num_blocks, model->pq.width, table);
+	if (model->form == ANN_CODE_L1)
+		ann_l1_table(&model->pq, query->vector, table);
+	else
+		ann_kernels->query_table(query->vector, model->pq.codebook, num_blocks, model->pq.width,
+								 table);
 	ann_pq_round_table(table, num_blocks, model->table_bits, query->low, query->high, &step, &base);
 	pfree(table);
 	query->bounds.step = factor * step;
 	query->bounds.base = factor * base;
 	query->bounds.var_table = query->bounds.step * query->bounds.step * num_blocks / 12;
+}
+
+/*
+ * The table of a string of bits: how many bits of each nibble differ, or are set in both. Exact, and so
+ * are the estimates. The query comes as it stands in SQL, not at length 1.
+ */
+static void
+make_bits_table(AnnQuery *query, const AnnModel *model, const float *values)
+{
+	int num_blocks = model->pq.num_blocks;
+	Size entries = (Size) num_blocks * ANN_CODEWORDS;
+	float *bits = palloc0(sizeof(float) * num_blocks * model->pq.width);
+	float *table = palloc(sizeof(float) * entries);
+
+	memcpy(bits, values, sizeof(float) * model->dim);
+	query->low = palloc(entries);
+	if (model->form == ANN_CODE_L1)
+		ann_l1_table(&model->pq, bits, table);
+	else
+		ann_kernels->query_table(bits, model->pq.codebook, num_blocks, model->pq.width, table);
+	ann_whole_table(table, num_blocks, query->low);
+	query->bounds.step = 1;
+	pfree(table);
+	pfree(bits);
+}
+
+static inline double
+square(double x)
+{
+	return x * x;
+}
+
+/* No estimate of the taxicab distance is above it. */
+static double
+greatest_sum(const AnnQuery *query, const AnnModel *model)
+{
+	double steps = (model->table_bits == 16 ? 65535.0 : 255.0) * model->pq.num_blocks;
+
+	return query->bounds.base + query->bounds.step * steps;
 }
 
 void
@@ -103,6 +150,19 @@ ann_query_init(AnnQuery *query, const AnnModel *model, const float *values, floa
 			}
 			query->bounds.var_cap = INFINITY;
 			make_table(query, model, -1);
+			break;
+		case ANN_METRIC_L1:
+			query->bounds.var_base = 1;
+			query->bounds.var_cap = 1;
+			make_table(query, model, 1);
+			query->bounds.var_table += square(query->bounds.slack * greatest_sum(query, model));
+			break;
+		case ANN_METRIC_JACCARD:
+			query->num_bits = ann_kernels->norm_squared(values, model->dim);
+			make_bits_table(query, model, values);
+			break;
+		case ANN_METRIC_HAMMING:
+			make_bits_table(query, model, values);
 			break;
 	}
 }
@@ -154,6 +214,8 @@ ann_query_bounds(const AnnQuery *query, float score, float norm2, AnnBoundParams
 								   0) /
 							   query->freedom;
 			break;
+		default: /* absolute codes know nothing of leaves */
+			break;
 	}
 }
 
@@ -172,7 +234,7 @@ ann_query_distance(AnnMetric metric, double key)
 bool
 ann_query_orders_nothing(const AnnTypeSupport *support, const float *query, int dim)
 {
-	if (support->metric != ANN_METRIC_COSINE)
+	if (!ann_metric_traits(support->metric)->needs_norm)
 		return false;
 	for (int i = 0; i < dim; i++)
 		if (query[i] != 0)

@@ -117,6 +117,13 @@ is_worth_it(const AnnBuilder *builder)
 {
 	int dim = builder->meta.dim;
 
+	if (ann_form_is_absolute(ann_metric_traits(builder->meta.metric)->form))
+	{
+		if (builder->options.rotation == ANN_SWITCH_ON)
+			ereport(NOTICE, (errmsg("vectors are not rotated, as their %s distance would change",
+									ann_metric_traits(builder->meta.metric)->name)));
+		return false;
+	}
 	switch ((AnnSwitch) builder->options.rotation)
 	{
 		case ANN_SWITCH_OFF:

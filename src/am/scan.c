@@ -35,6 +35,7 @@
 #include "utils/snapmgr.h"
 
 #include "am/scan.h"
+#include "am/support.h"
 
 /* Ranks covered beyond the one that asked for more leaves, as a factor. */
 #define EXTEND_AHEAD 1.3
@@ -232,9 +233,8 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 		query = ann_query_copy(so->support, scan->orderByData[0].sk_argument, &dim);
 	read_exact_leaf(so, index, &meta);
 	if (query != NULL && meta.dim != 0 && meta.dim != (uint32) dim)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION), errmsg("different %s dimensions %u and %d",
-														 so->support->type_name, meta.dim, dim)));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("different %s %u and %d", so->support->sizes, meta.dim, dim)));
 	if (query != NULL && !ann_query_orders_nothing(so->support, query, dim))
 		start_ordered(so, index, &meta, query, dim);
 	else
@@ -422,6 +422,7 @@ ann_scan_request(IndexScanDesc scan, const AnnScanRequest *request)
 	AnnScan *so = scan->opaque;
 
 	Assert(so->phase == ANN_SCAN_START);
+	ann_check_elements(so->support, request->query, request->dim);
 	so->request = *request;
 }
 

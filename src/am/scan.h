@@ -187,6 +187,7 @@ typedef struct AnnQuery
 	double offset;         /* inner product: -<q,mean> */
 	double weight;         /* inner product: w */
 	double freedom;        /* max(D - 1, 1) */
+	double num_bits;       /* Jaccard: bits that are set */
 	AnnBoundParams bounds; /* those parts that are the same for all leaves */
 } AnnQuery;
 

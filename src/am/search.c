@@ -38,6 +38,8 @@
 #include "port/pg_bitutils.h"
 
 #include "am/scan.h"
+#include "core/absolute.h"
+#include "core/absolute.h"
 
 /* Leaves that have a say in the inner product's weight. */
 #define WEIGHT_LEAVES 32
@@ -165,7 +167,7 @@ add_late(AnnSearch *search, const AnnCandidate *candidate)
 
 /*
  * Keys of a block's lanes; the mask of those within the pool's threshold. One call of the kernel
- * where all of the code lies in the block and the table has 8 bits.
+ * where all of the code lies in the block, the table has 8 bits and the key is linear in their sum.
  */
 static uint32
 block_keys(AnnSearch *search, const void *block, float keys[ANN_BLOCK_LANES])
@@ -175,14 +177,17 @@ block_keys(AnnSearch *search, const void *block, float keys[ANN_BLOCK_LANES])
 	const float *b = (const float *) (bytes + layout->offset_b);
 	const uint16 *s = (const uint16 *) (bytes + layout->offset_s);
 	const uint16 *err = (const uint16 *) (bytes + layout->offset_err);
+	bool is_linear = search->model.form != ANN_CODE_OVERLAP;
 	pg_attribute_aligned(64) uint32 acc[ANN_BLOCK_LANES];
 
-	if (search->model.slots_per_page > 0 && search->query.high == NULL)
+	if (search->model.slots_per_page > 0 && search->query.high == NULL && is_linear)
 		return search->kernels->score((const uint8 *) bytes + layout->offset_codes,
 									  search->query.low, layout->num_blocks, b, s, err,
 									  &search->bounds, search->pool.threshold, keys);
 	ann_leaf_accumulate(search->index, &search->model, block, search->query.low, search->query.high,
 						acc);
+	if (!is_linear)
+		return ann_jaccard_keys(acc, b, search->query.num_bits, search->pool.threshold, keys);
 	return search->kernels->bounds(acc, b, s, err, &search->bounds, search->pool.threshold, keys);
 }
 

@@ -53,6 +53,13 @@ choose_width(const AnnBuilder *builder)
 	int dim = builder->meta.dim;
 	int max_blocks = (ANN_PAGE_PAYLOAD - 472) / ANN_CODEWORDS;
 
+	if (ann_metric_traits(builder->meta.metric)->is_bits)
+	{
+		if (builder->options.dimensions_per_block > 0 &&
+			builder->options.dimensions_per_block != ANN_BITS_WIDTH)
+			ereport(NOTICE, (errmsg("codes of bits have %d dimensions per block", ANN_BITS_WIDTH)));
+		return ANN_BITS_WIDTH;
+	}
 	if (builder->options.dimensions_per_block > 0)
 		return Min(builder->options.dimensions_per_block, dim);
 	if (dim <= 32)
@@ -131,14 +138,17 @@ choose_sample_size(AnnBuilder *builder, int dim)
 	return sampled;
 }
 
-/* Takes the mean off the sample; returns it. */
+/* Takes the mean off the sample; returns it: zero for strings of bits, which stay as they are. */
 static float *
 center_sample(AnnBuilder *builder, int dim)
 {
 	AnnSample *sample = &builder->sample;
-	double *sums = build_alloc(builder, sizeof(double) * dim);
 	float *mean = build_alloc(builder, sizeof(float) * dim);
+	double *sums;
 
+	if (ann_metric_traits(builder->meta.metric)->is_bits)
+		return mean;
+	sums = build_alloc(builder, sizeof(double) * dim);
 	for (size_t i = 0; i < sample->num; i++)
 		for (int d = 0; d < dim; d++)
 			sums[d] += sample->rows[i * dim + d];
@@ -217,14 +227,38 @@ train_centroids(AnnBuilder *builder, int dim)
 	pfree(workspace);
 }
 
-/* The model with everything but its calibration; codebook trained on unit residuals. */
+/* The codebook: of unit residuals; absolute codes, of rows; of strings of bits, what it always is. */
+static void
+train_codebook(AnnBuilder *builder)
+{
+	AnnModel *model = builder->model;
+	AnnPq *pq = &model->pq;
+	size_t num = Min(builder->sample.num, CODEBOOK_SAMPLE);
+	void *workspace;
+
+	pq->codebook =
+		build_alloc(builder, sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width));
+	pq->bias = build_alloc(builder, sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
+	if (model->traits->is_bits)
+	{
+		ann_bits_codebook(pq);
+		return;
+	}
+	if (!ann_form_is_absolute(model->form))
+		ann_builder_residuals(builder, num, builder->sample.rows);
+	workspace = build_alloc(builder, ann_pq_train_workspace_size(pq, num));
+	if (ann_pq_train(pq, builder->sample.rows, num, iterations(builder), builder->options.seed,
+					 ann_builder_poll, NULL, workspace) != ANN_OK)
+		elog(ERROR, "training was interrupted");
+	pfree(workspace);
+}
+
+/* The model with everything but its calibration. */
 static void
 train_codes(AnnBuilder *builder, float *mean)
 {
 	AnnMetaData *meta = &builder->meta;
 	AnnModel *model = build_alloc(builder, sizeof(AnnModel));
-	size_t num;
-	void *workspace;
 
 	ann_builder_phase(builder, ANN_PHASE_CODES, 0);
 	meta->levels = 1;
@@ -235,17 +269,8 @@ train_codes(AnnBuilder *builder, float *mean)
 	ann_model_derive(model);
 	model->mean = mean;
 	model->rotation = builder->rotation;
-	model->pq.codebook =
-		build_alloc(builder, sizeof(float) * ann_pq_codebook_floats(meta->num_blocks, meta->width));
-	model->pq.bias = build_alloc(builder, sizeof(float) * ann_pq_bias_floats(meta->num_blocks));
-	num = Min(builder->sample.num, CODEBOOK_SAMPLE);
-	ann_builder_residuals(builder, num, builder->sample.rows);
-	workspace = build_alloc(builder, ann_pq_train_workspace_size(&model->pq, num));
-	if (ann_pq_train(&model->pq, builder->sample.rows, num, iterations(builder),
-					 builder->options.seed, ann_builder_poll, NULL, workspace) != ANN_OK)
-		elog(ERROR, "training was interrupted");
-	pfree(workspace);
 	builder->model = model;
+	train_codebook(builder);
 }
 
 /* Holds pseudo-queries out of the training where the sample can spare them, and copies them. */

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/absolute.h"
 #include "core/bf16.h"
 #include "core/kernels.h"
 #include "core/rng.h"
@@ -437,6 +438,8 @@ ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float
 	float *table = unit + padded_dim;
 	double norm;
 
+	if (ann_form_is_absolute(form))
+		return ann_absolute_encode(pq, form, x, codes, factors, scratch);
 	for (int d = 0; d < pq->dim; d++)
 		residual[d] = x[d] - centroid[d];
 	norm = sqrt(inner_product(residual, residual, pq->dim));

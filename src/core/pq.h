@@ -40,6 +40,9 @@ typedef enum AnnCodeForm
 {
 	ANN_CODE_L2, /* squared L2; cosine on normalised vectors */
 	ANN_CODE_IP,
+	/* absolute codes, see core/absolute.h */
+	ANN_CODE_L1,      /* taxicab; Hamming on strings of bits */
+	ANN_CODE_OVERLAP, /* common bits: Jaccard */
 } AnnCodeForm;
 
 /* Floats of codebook and of bias. */
@@ -74,7 +77,7 @@ extern size_t ann_pq_encode_scratch_floats(const AnnPq *pq);
 /*
  * Code and factors of one row. x, centroid: dim floats, mean taken off. codes: num_blocks bytes, one
  * nibble each. False when a factor is not finite or leaves bf16's range (the row then belongs into
- * the exact leaf); codes and factors are then undefined.
+ * the exact leaf); codes and factors are then undefined. Forms of absolute codes ignore the centroid.
  */
 extern bool
 ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float *centroid,

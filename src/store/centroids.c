@@ -170,7 +170,7 @@ ann_centroids_table(const AnnModel *model, AnnCodeForm form, const float *vector
 	const AnnPq *pq = &model->centroid_pq;
 	float *padded = palloc0(sizeof(float) * pq->num_blocks * pq->width);
 	float *floats = palloc(sizeof(float) * pq->num_blocks * ANN_CODEWORDS);
-	float factor = form == ANN_CODE_L2 ? -2 : -1;
+	float factor = form == ANN_CODE_IP ? -1 : -2;
 	float step;
 	float base;
 
@@ -180,17 +180,17 @@ ann_centroids_table(const AnnModel *model, AnnCodeForm form, const float *vector
 	memset(bounds, 0, sizeof(*bounds));
 	bounds->step = factor * step;
 	bounds->base = factor * base;
-	if (form == ANN_CODE_L2)
-	{
-		bounds->g = ann_kernels->norm_squared(vector, model->dim);
-		bounds->weight_b = 1;
-	}
-	else
+	if (form == ANN_CODE_IP)
 	{
 		/* the lanes' err is rho: the bound's width times it is what a wide leaf is favoured by */
 		bounds->var_base = 1;
 		bounds->var_cap = 1;
 		bounds->z = spread;
+	}
+	else
+	{
+		bounds->g = ann_kernels->norm_squared(vector, model->dim);
+		bounds->weight_b = 1;
 	}
 	pfree(floats);
 	pfree(padded);

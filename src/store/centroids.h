@@ -38,8 +38,8 @@ ann_centroids_write(Relation index, const AnnModel *model, const char *blocks, u
 
 /*
  * A vector's table for the centroids' codes (num_blocks * 16 bytes, of the centroids' quantiser), and
- * what turns sums into keys: squared distances (form ANN_CODE_L2), or -<q,c> - spread * rho. Scratch is
- * taken from the current context.
+ * what turns sums into keys: -<q,c> - spread * rho (form ANN_CODE_IP), or squared distances (all others).
+ * Scratch is taken from the current context.
  */
 extern void ann_centroids_table(const AnnModel *model, AnnCodeForm form, const float *vector,
 								float spread, uint8 *table, AnnBoundParams *bounds);

@@ -59,12 +59,15 @@ typedef AnnPageOpaqueData *AnnPageOpaque;
 #define ANN_PAGE_PAYLOAD                                                                           \
 	(BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(AnnPageOpaqueData)))
 
-/* Metrics; the number stands in the metapage. */
+/* Metrics; the number stands in the metapage. What they are like: store/metric.h. */
 typedef enum AnnMetric
 {
 	ANN_METRIC_L2 = 1,
 	ANN_METRIC_IP = 2,
 	ANN_METRIC_COSINE = 3,
+	ANN_METRIC_L1 = 4,
+	ANN_METRIC_HAMMING = 5, /* of strings of bits, as the next */
+	ANN_METRIC_JACCARD = 6,
 } AnnMetric;
 
 /* ---- sections of the model ---- */

@@ -72,6 +72,21 @@ validate_centroid_codes(const AnnMetaData *meta)
 	return validate_parents(meta);
 }
 
+/* What is out of question for the metric's codes. */
+static const char *
+validate_form(const AnnMetaData *meta)
+{
+	const AnnMetricTraits *traits = ann_metric_traits(meta->metric);
+
+	if (ann_form_is_absolute(traits->form) && (meta->flags & ANN_META_ROTATED) != 0)
+		return "a rotation, though codes are absolute";
+	if (traits->is_bits && meta->width != ANN_BITS_WIDTH)
+		return "impossible code size";
+	if (traits->is_bits && (meta->flags & ANN_META_TABLE16) != 0)
+		return "tables of 16 bits for strings of bits";
+	return NULL;
+}
+
 /* What a trained index's metapage must say; NULL when fine. */
 static const char *
 validate_trained(const AnnMetaData *meta)
@@ -103,7 +118,8 @@ validate_trained(const AnnMetaData *meta)
 	if ((meta->flags & ANN_META_ROTATED) != 0 &&
 		(meta->dim > ANN_MAX_ROTATED_DIM || ann_section_find(meta, ANN_SECTION_ROTATION) == NULL))
 		return "impossible rotation";
-	return validate_centroid_codes(meta);
+	reason = validate_form(meta);
+	return reason != NULL ? reason : validate_centroid_codes(meta);
 }
 
 const char *
@@ -111,7 +127,7 @@ ann_meta_validate(const AnnMetaData *meta)
 {
 	if (meta->checksum != meta_checksum(meta))
 		return "the metapage's checksum is wrong";
-	if (meta->metric < ANN_METRIC_L2 || meta->metric > ANN_METRIC_COSINE)
+	if (ann_metric_traits(meta->metric) == NULL)
 		return "unknown metric";
 	if ((meta->flags & ~ANN_META_FLAGS) != 0)
 		return "unknown flags in the metapage";

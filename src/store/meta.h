@@ -10,6 +10,7 @@
 #include "core/block.h"
 #include "core/pq.h"
 #include "store/format.h"
+#include "store/metric.h"
 #include "store/page.h"
 #include "store/wal.h"
 
@@ -23,7 +24,8 @@ typedef struct AnnModel
 	uint32 number; /* >= 1 */
 	int dim;
 	AnnMetric metric;
-	AnnCodeForm form;
+	const AnnMetricTraits *traits; /* of the metric */
+	AnnCodeForm form;              /* of its codes */
 	bool f32_centroids;
 	int table_bits; /* 8 or 16 */
 	uint32 num_leaves;

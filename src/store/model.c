@@ -107,7 +107,6 @@ ann_model_derive(AnnModel *model)
 
 	if (!ann_block_layout_init(&model->layout, &reason))
 		elog(ERROR, "impossible block layout: %s", reason);
-	model->form = model->metric == ANN_METRIC_IP ? ANN_CODE_IP : ANN_CODE_L2;
 	model->slots_per_page = ANN_PAGE_PAYLOAD / model->layout.block_bytes;
 	model->node_stride = MAXALIGN(sizeof(AnnNodeEntry) + centroid_bytes);
 	model->nodes_per_page =
@@ -191,6 +190,8 @@ ann_model_numbers(AnnModel *model, const AnnMetaData *meta)
 	model->number = meta->model;
 	model->dim = meta->dim;
 	model->metric = meta->metric;
+	model->traits = ann_metric_traits(meta->metric);
+	model->form = model->traits->form;
 	model->f32_centroids = (meta->flags & ANN_META_F32_CENTROIDS) != 0;
 	model->table_bits = (meta->flags & ANN_META_TABLE16) != 0 ? 16 : 8;
 	model->num_leaves = meta->num_leaves;

@@ -77,11 +77,11 @@ score_rows(const AnnModel *model, AnnCodeForm form, const float *vector, const v
 {
 	const AnnKernels *k = ann_kernels;
 
-	if (form == ANN_CODE_L2)
-		(model->f32_centroids ? k->l2_rows_f32 : k->l2_rows_bf16)(vector, rows, model->node_stride,
+	if (form == ANN_CODE_IP)
+		(model->f32_centroids ? k->ip_rows_f32 : k->ip_rows_bf16)(vector, rows, model->node_stride,
 																  num, dim, scores);
 	else
-		(model->f32_centroids ? k->ip_rows_f32 : k->ip_rows_bf16)(vector, rows, model->node_stride,
+		(model->f32_centroids ? k->l2_rows_f32 : k->l2_rows_bf16)(vector, rows, model->node_stride,
 																  num, dim, scores);
 }
 

@@ -22,7 +22,7 @@ typedef struct AnnLeafRef
 typedef void (*AnnLeafVisitor)(void *arg, const AnnLeafRef *leaf);
 
 /*
- * Scores every leaf: squared L2 distance (form ANN_CODE_L2) or inner product (ANN_CODE_IP) of its
+ * Scores every leaf: inner product (form ANN_CODE_IP) or squared L2 distance (all others) of its
  * stored centroid and vector (dim floats in the model's coordinates: mean taken off for L2). One
  * share lock a node page; checks for interrupts between pages.
  */

@@ -12,9 +12,10 @@
 
 #include "fmgr.h"
 #include "port/pg_bitutils.h"
-#include "utils/varbit.h"
 
 #include "compat.h"
+#include "core/kernels.h"
+#include "types/bit.h"
 
 #define CHUNK_WORDS 64
 
@@ -81,6 +82,43 @@ count_bits(BitOp op, VarBit *a, VarBit *b)
 	return count;
 }
 
+/* Of common bits, and bits of either string. */
+static inline double
+jaccard(double common, double either)
+{
+	return common > 0 ? 1.0 - common / either : 1.0;
+}
+
+void
+ann_bit_floats(const VarBit *bits, float *out)
+{
+	int num = VARBITLEN(bits);
+	int whole = num / BITS_PER_BYTE * BITS_PER_BYTE;
+	const bits8 *in = VARBITS(bits);
+
+	/* the first bit is a byte's highest */
+	for (int i = 0; i < whole; i += BITS_PER_BYTE, in++)
+		for (int j = 0; j < BITS_PER_BYTE; j++)
+			out[i + j] = *in >> (BITS_PER_BYTE - 1 - j) & 1;
+	for (int i = whole; i < num; i++)
+		out[i] = *in >> (BITS_PER_BYTE - 1 - (i - whole)) & 1;
+}
+
+double
+ann_bit_hamming(const float *a, const float *b, int dim)
+{
+	return ann_kernels->l1(a, b, dim);
+}
+
+double
+ann_bit_jaccard(const float *a, const float *b, int dim)
+{
+	double common = ann_kernels->inner_product(a, b, dim);
+
+	return jaccard(common,
+				   ann_kernels->norm_squared(a, dim) + ann_kernels->norm_squared(b, dim) - common);
+}
+
 static void
 check_lengths(VarBit *a, VarBit *b)
 {
@@ -120,13 +158,10 @@ ann_jaccard_distance(PG_FUNCTION_ARGS)
 {
 	VarBit *a = PG_GETARG_VARBIT_P(0);
 	VarBit *b = PG_GETARG_VARBIT_P(1);
-	uint64 common;
-	double distance = 1.0;
+	double distance;
 
 	check_lengths(a, b);
-	common = count_bits(BIT_AND, a, b);
-	if (common > 0)
-		distance = 1.0 - (double) common / (double) count_bits(BIT_OR, a, b);
+	distance = jaccard(count_bits(BIT_AND, a, b), count_bits(BIT_OR, a, b));
 	PG_FREE_IF_COPY(a, 0);
 	PG_FREE_IF_COPY(b, 1);
 	PG_RETURN_FLOAT8(distance);
