@@ -119,14 +119,10 @@ extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
 
 /*
  * rotate.c: makes builder->rotation (or not, as options, dimensions and memory say) for codes of
- * meta.width dimensions a block, and rotates the sample, the centroids and the pseudo-queries.
+ * meta.width dimensions a block from the sample, which holds unit residuals by now, and rotates these,
+ * the centroids and the pseudo-queries.
  */
 extern void ann_builder_rotate(AnnBuilder *builder);
-/*
- * Unit residuals of the first num rows of the sample, num * dim floats out: the sample itself will do.
- * Where rows have a second leaf, half of them are those against its centroid.
- */
-extern void ann_builder_residuals(AnnBuilder *builder, size_t num, float *out);
 
 /*
  * soar.c: sets soar_lambda in the metapage: as the options say, or (automatic) as the

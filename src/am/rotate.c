@@ -1,27 +1,22 @@
 /*
  * rotate.c
- *	  The rotation of a model: whether it gets one, and the sample's part in it.
+ *	  The rotation of a model: whether it gets one, and what turns with it.
  *
  * NOTES
  *	  Leaves do not depend on a rotation, as k-means sees distances only; codes do, as their blocks are
  *	  made of coordinates. So it comes after the centroids and before the codebook: the axes are those
- *	  of the unit residuals, which are what is coded, and from here on everything (centroids, sample,
+ *	  of the unit residuals, which are what is coded, and from here on everything (centroids, residuals,
  *	  queries, rows) is in rotated coordinates. Only the mean, taken off before, stays as it is.
  */
 #include "postgres.h"
-
-#include <math.h>
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "am/build.h"
-#include "core/kernels.h"
 #include "core/rotation.h"
-#include "core/soar.h"
 
-/* Rows that speak for the axes, at most; and for each dimension, at least. */
-#define MAX_ROWS 16384
+/* Rows that speak for the axes: so many for each dimension at least. */
 #define MIN_ROWS_PER_DIM 4
 
 /* Rows handled together. */
@@ -31,63 +26,6 @@ static void *
 build_alloc(AnnBuilder *builder, Size size)
 {
 	return MemoryContextAllocExtended(builder->context, size, MCXT_ALLOC_HUGE);
-}
-
-/* Replaces the leaf of every other row by its second one, where it has one. */
-static void
-take_second_leaves(AnnBuilder *builder, int dim, const float *rows, int num, uint32 *leaf,
-				   void *workspace)
-{
-	AnnNearLeaf *near = palloc(sizeof(AnnNearLeaf) * ANN_NEAR_LEAVES * num);
-	float *scratch = palloc(sizeof(float) * dim);
-
-	ann_centroids_near(&builder->set, rows, dim, num, near, workspace);
-	for (int i = 1; i < num; i += 2)
-	{
-		uint32 second = ann_soar_second(&builder->set, builder->meta.soar_lambda,
-										rows + (Size) i * dim, near + i * ANN_NEAR_LEAVES, scratch);
-
-		if (second != ANN_NO_LEAF)
-			leaf[i] = second;
-	}
-	pfree(scratch);
-	pfree(near);
-}
-
-void
-ann_builder_residuals(AnnBuilder *builder, size_t num, float *out)
-{
-	int dim = builder->meta.dim;
-	void *workspace =
-		build_alloc(builder, ann_centroids_assign_workspace_size(&builder->set, BATCH));
-	uint32 leaf[BATCH];
-	float distance[BATCH];
-
-	for (size_t first = 0; first < num; first += BATCH)
-	{
-		int rows = Min(num - first, (size_t) BATCH);
-
-		CHECK_FOR_INTERRUPTS();
-		ann_centroids_assign(&builder->set, builder->sample.rows + first * dim, dim, rows, leaf,
-							 distance, workspace);
-		if (builder->meta.soar_lambda > 0)
-			take_second_leaves(builder, dim, builder->sample.rows + first * dim, rows, leaf,
-							   workspace);
-		for (int i = 0; i < rows; i++)
-		{
-			const float *row = builder->sample.rows + (first + i) * dim;
-			const float *centroid = builder->set.centroids + (Size) leaf[i] * dim;
-			float *residual = out + (first + i) * dim;
-			float norm;
-
-			for (int d = 0; d < dim; d++)
-				residual[d] = row[d] - centroid[d];
-			norm = sqrtf(ann_kernels->norm_squared(residual, dim));
-			for (int d = 0; d < dim; d++)
-				residual[d] = norm > 0 ? residual[d] / norm : 0;
-		}
-	}
-	pfree(workspace);
 }
 
 /* Rotates num rows where they stand. */
@@ -146,37 +84,31 @@ ann_builder_rotate(AnnBuilder *builder)
 {
 	int dim = builder->meta.dim;
 	Size bytes = ann_rotation_workspace_size(dim);
-	size_t num = Min(builder->sample.num, MAX_ROWS);
-	float *residuals;
+	size_t num = builder->sample.num;
 	void *workspace;
 	bool found;
 
 	if (!is_worth_it(builder))
 		return;
-	num = Min(num, builder->memory / 4 / (sizeof(float) * dim));
-	if (bytes > builder->memory / 4 ||
-		num < Min(builder->sample.num, (size_t) MIN_ROWS_PER_DIM * dim))
+	if (bytes > builder->memory / 4)
 	{
 		ereport(NOTICE, (errmsg("vectors are not rotated, as maintenance_work_mem is small"),
 						 errhint("More maintenance_work_mem gives better codes.")));
 		return;
 	}
-	residuals = build_alloc(builder, sizeof(float) * dim * num);
-	ann_builder_residuals(builder, num, residuals);
 	workspace = build_alloc(builder, bytes);
 	builder->rotation = build_alloc(builder, sizeof(float) * dim * dim);
-	if (ann_rotation_train(residuals, num, dim, builder->meta.width, builder->rotation, &found,
-						   ann_builder_poll, NULL, workspace) != ANN_OK)
+	if (ann_rotation_train(builder->sample.rows, num, dim, builder->meta.width, builder->rotation,
+						   &found, ann_builder_poll, NULL, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
 	pfree(workspace);
-	pfree(residuals);
 	if (!found)
 	{
 		pfree(builder->rotation);
 		builder->rotation = NULL;
 		return;
 	}
-	rotate_rows(builder, builder->sample.rows, builder->sample.num);
+	rotate_rows(builder, builder->sample.rows, num);
 	rotate_rows(builder, builder->set.centroids, builder->set.num_centroids);
 	rotate_rows(builder, builder->set.parents, builder->set.num_parents);
 	rotate_rows(builder, builder->queries, builder->num_queries);

@@ -26,7 +26,7 @@
 
 /* The sample's part that neighbours are looked for in, and that which tells what leaves hold. */
 #define NEIGHBOUR_ROWS 262144
-#define POPULATION_ROWS 32768
+#define POPULATION_ROWS 16384
 /* Fewer leaves or neighbours tell nothing. */
 #define MIN_LEAVES 32
 #define MIN_NEIGHBOURS 500

@@ -24,7 +24,9 @@
 #define SAMPLE_PER_LEAF 64
 #define MIN_SAMPLE_PER_LEAF 16
 #define MIN_SAMPLE 10000
-#define CODEBOOK_SAMPLE 32768
+/* Rows that rotation and codebook are trained on, at most. */
+#define CODES_SAMPLE 16384
+#define RESIDUALS_BATCH 256
 #define DEFAULT_ITERATIONS 10
 #define REFINE_ITERATIONS 2
 #define PSEUDO_QUERIES 200
@@ -161,48 +163,32 @@ center_sample(AnnBuilder *builder, int dim)
 	return mean;
 }
 
-/* Mean squared residual of the first rows of the sample. */
-static double
-sample_energy(AnnBuilder *builder, int dim)
-{
-	int num = Min(builder->sample.num, 4096);
-	uint32 *leaf = palloc(sizeof(uint32) * num);
-	float *distance = palloc(sizeof(float) * num);
-	void *workspace = build_alloc(builder, ann_centroids_assign_workspace_size(&builder->set, num));
-	double sum = 0;
-
-	ann_centroids_assign(&builder->set, builder->sample.rows, dim, num, leaf, distance, workspace);
-	for (int i = 0; i < num; i++)
-		sum += distance[i];
-	pfree(workspace);
-	pfree(distance);
-	pfree(leaf);
-	return sum / Max(num, 1);
-}
-
 /*
  * Rounds the centroids to bf16, which halves the tree and costs no accuracy, as residuals are taken
- * against the rounded value; kept as floats where that raises the residuals' energy by over 1 %.
+ * against the rounded value; kept as floats where that would raise the rows' mean squared residual
+ * by over 1 %. As a centroid is the mean of its rows, rounding adds the square of what it is moved by.
  */
 static void
-round_centroids(AnnBuilder *builder, int dim)
+round_centroids(AnnBuilder *builder, int dim, double energy)
 {
 	Size num = (Size) builder->set.num_centroids * dim;
-	float *exact = build_alloc(builder, sizeof(float) * num);
-	double before = sample_energy(builder, dim);
+	float *centroids = builder->set.centroids;
+	double moved = 0;
 
-	memcpy(exact, builder->set.centroids, sizeof(float) * num);
 	for (Size i = 0; i < num; i++)
-		builder->set.centroids[i] =
-			ann_bf16_to_float(ann_bf16_from_float(builder->set.centroids[i]));
-	ann_centroids_rebias(&builder->set);
-	if (sample_energy(builder, dim) > before * 1.01)
 	{
-		memcpy(builder->set.centroids, exact, sizeof(float) * num);
-		ann_centroids_rebias(&builder->set);
-		builder->meta.flags |= ANN_META_F32_CENTROIDS;
+		double difference = centroids[i] - ann_bf16_to_float(ann_bf16_from_float(centroids[i]));
+
+		moved += difference * difference;
 	}
-	pfree(exact);
+	if (!(moved / builder->set.num_centroids <= energy * 0.01))
+	{
+		builder->meta.flags |= ANN_META_F32_CENTROIDS;
+		return;
+	}
+	for (Size i = 0; i < num; i++)
+		centroids[i] = ann_bf16_to_float(ann_bf16_from_float(centroids[i]));
+	ann_centroids_rebias(&builder->set);
 }
 
 static void
@@ -227,13 +213,95 @@ train_centroids(AnnBuilder *builder, int dim)
 	pfree(workspace);
 }
 
-/* The codebook: of unit residuals; absolute codes, of rows; of strings of bits, what it always is. */
+/*
+ * The leaves and squared distances of a batch of rows; where rows have a second leaf, every other
+ * row gets that one as its leaf, and keeps the distance to the first.
+ */
+static void
+assign_residuals(AnnBuilder *builder, const float *rows, int num, AnnNearLeaf *near, uint32 *leaf,
+				 float *distance, void *workspace)
+{
+	int dim = builder->meta.dim;
+	float *scratch;
+
+	if (!(builder->meta.soar_lambda > 0))
+	{
+		ann_centroids_assign(&builder->set, rows, dim, num, leaf, distance, workspace);
+		return;
+	}
+	scratch = palloc(sizeof(float) * dim);
+	ann_centroids_near(&builder->set, rows, dim, num, near, workspace);
+	for (int i = 0; i < num; i++)
+	{
+		const AnnNearLeaf *list = near + (Size) i * ANN_NEAR_LEAVES;
+		uint32 second = ANN_NO_LEAF;
+
+		if (i % 2 == 1)
+			second = ann_soar_second(&builder->set, builder->meta.soar_lambda,
+									 rows + (Size) i * dim, list, scratch);
+		leaf[i] = second != ANN_NO_LEAF ? second : list->leaf;
+		distance[i] = list->distance;
+	}
+	pfree(scratch);
+}
+
+static void
+take_unit_residual(float *row, const float *centroid, int dim)
+{
+	float norm;
+
+	for (int d = 0; d < dim; d++)
+		row[d] -= centroid[d];
+	norm = sqrtf(ann_kernels->norm_squared(row, dim));
+	for (int d = 0; d < dim; d++)
+		row[d] = norm > 0 ? row[d] / norm : 0;
+}
+
+/*
+ * Cuts the sample down to the rows that codes are trained on and replaces them by their unit
+ * residuals (not where codes are absolute); where rows have a second leaf, half of them are those
+ * against its centroid. Returns the mean squared residual, against first leaves.
+ */
+static double
+take_residuals(AnnBuilder *builder)
+{
+	AnnSample *sample = &builder->sample;
+	int dim = builder->meta.dim;
+	void *workspace =
+		build_alloc(builder, ann_centroids_assign_workspace_size(&builder->set, RESIDUALS_BATCH));
+	AnnNearLeaf *near = palloc(sizeof(AnnNearLeaf) * ANN_NEAR_LEAVES * RESIDUALS_BATCH);
+	uint32 leaf[RESIDUALS_BATCH];
+	float distance[RESIDUALS_BATCH];
+	bool is_absolute = ann_form_is_absolute(ann_metric_traits(builder->meta.metric)->form);
+	double energy = 0;
+
+	sample->num = Min(sample->num, CODES_SAMPLE);
+	for (size_t first = 0; first < sample->num; first += RESIDUALS_BATCH)
+	{
+		float *rows = sample->rows + first * dim;
+		int num = Min(sample->num - first, (size_t) RESIDUALS_BATCH);
+
+		CHECK_FOR_INTERRUPTS();
+		assign_residuals(builder, rows, num, near, leaf, distance, workspace);
+		for (int i = 0; i < num; i++)
+		{
+			energy += distance[i];
+			if (!is_absolute)
+				take_unit_residual(rows + (Size) i * dim,
+								   builder->set.centroids + (Size) leaf[i] * dim, dim);
+		}
+	}
+	pfree(near);
+	pfree(workspace);
+	return energy / Max(sample->num, 1);
+}
+
+/* The codebook, of what the sample holds by now; that of strings of bits is what it always is. */
 static void
 train_codebook(AnnBuilder *builder)
 {
 	AnnModel *model = builder->model;
 	AnnPq *pq = &model->pq;
-	size_t num = Min(builder->sample.num, CODEBOOK_SAMPLE);
 	void *workspace;
 
 	pq->codebook =
@@ -244,11 +312,9 @@ train_codebook(AnnBuilder *builder)
 		ann_bits_codebook(pq);
 		return;
 	}
-	if (!ann_form_is_absolute(model->form))
-		ann_builder_residuals(builder, num, builder->sample.rows);
-	workspace = build_alloc(builder, ann_pq_train_workspace_size(pq, num));
-	if (ann_pq_train(pq, builder->sample.rows, num, iterations(builder), builder->options.seed,
-					 ann_builder_poll, NULL, workspace) != ANN_OK)
+	workspace = build_alloc(builder, ann_pq_train_workspace_size(pq, builder->sample.num));
+	if (ann_pq_train(pq, builder->sample.rows, builder->sample.num, iterations(builder),
+					 builder->options.seed, ann_builder_poll, NULL, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
 	pfree(workspace);
 }
@@ -260,7 +326,6 @@ train_codes(AnnBuilder *builder, float *mean)
 	AnnMetaData *meta = &builder->meta;
 	AnnModel *model = build_alloc(builder, sizeof(AnnModel));
 
-	ann_builder_phase(builder, ANN_PHASE_CODES, 0);
 	meta->levels = 1;
 	meta->num_leaves = builder->set.num_centroids;
 	meta->tid_bytes = sizeof(AnnTid);
@@ -296,6 +361,7 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 {
 	AnnMetaData *meta = &builder->meta;
 	float *mean;
+	double energy;
 
 	ann_builder_phase(builder, ANN_PHASE_SAMPLE, 0);
 	builder->estimated_rows = builder->source->count(builder->source);
@@ -309,11 +375,13 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 	hold_out_queries(builder, meta->dim);
 	meta->width = choose_width(builder);
 	meta->num_blocks = (meta->dim + meta->width - 1) / meta->width;
+	meta->trained_rows = builder->sample.num;
 	train_centroids(builder, meta->dim);
 	ann_soar_train(builder, mean);
+	ann_builder_phase(builder, ANN_PHASE_CODES, 0);
+	energy = take_residuals(builder);
 	ann_builder_rotate(builder);
-	round_centroids(builder, meta->dim);
-	meta->trained_rows = builder->sample.num;
+	round_centroids(builder, meta->dim, energy);
 	train_codes(builder, mean);
 	ann_centroids_train(builder);
 	pfree(builder->sample.rows);
