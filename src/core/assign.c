@@ -428,14 +428,14 @@ search_parent(Assignment *work, uint32_t parent, uint32_t *leaf, float *distance
 
 bool
 ann_assign_rows(const AnnCentroids *set, const float *rows, size_t row_stride, size_t num_rows,
-				uint32_t *leaf, float *distance, void *workspace, AnnMeter *meter)
+				uint32_t beam, uint32_t *leaf, float *distance, void *workspace, AnnMeter *meter)
 {
 	Assignment work = {
 		.set = set,
 		.rows = rows,
 		.row_stride = row_stride,
 		.num_rows = num_rows,
-		.beam = beam_of(set->num_parents),
+		.beam = beam < set->num_parents ? beam : set->num_parents,
 		.meter = meter,
 	};
 	AnnArena arena;
@@ -473,8 +473,8 @@ void
 ann_centroids_assign(const AnnCentroids *set, const float *rows, size_t row_stride, int num_rows,
 					 uint32_t *leaf, float *distance, void *workspace)
 {
-	(void) ann_assign_rows(set, rows, row_stride, (size_t) num_rows, leaf, distance, workspace,
-						   NULL);
+	(void) ann_assign_rows(set, rows, row_stride, (size_t) num_rows, ANN_KMEANS_BEAM, leaf,
+						   distance, workspace, NULL);
 }
 
 /* ---- several near centroids ---- */

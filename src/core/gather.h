@@ -75,11 +75,14 @@ extern void ann_subtract(float *out, const float *a, const float *b, int dim);
 /* Parents of a set of that many centroids, about the square root. */
 extern uint32_t ann_num_parents(uint32_t num_centroids);
 
-/* ann_centroids_assign with a meter (NULL: no poll), for any set of at most these sizes. */
+/*
+ * ann_centroids_assign with a meter (NULL: no poll), for any set of at most these sizes, each row
+ * looking into the `beam` nearest parents, 1 to ANN_KMEANS_BEAM.
+ */
 extern size_t
 ann_assign_workspace_size(int dim, uint32_t num_parents, uint32_t max_children, size_t num_rows);
 extern bool
 ann_assign_rows(const AnnCentroids *set, const float *rows, size_t row_stride, size_t num_rows,
-				uint32_t *leaf, float *distance, void *workspace, AnnMeter *meter);
+				uint32_t beam, uint32_t *leaf, float *distance, void *workspace, AnnMeter *meter);
 
 #endif

@@ -18,6 +18,9 @@
 /* Rows per parent that the parents are trained on. */
 #define PARENT_SAMPLE 256
 
+/* Parents that a row looks into in a refining pass: on text no worse for it than those 8. */
+#define REFINE_BEAM 6
+
 /* Rows of one batch of a refining pass, per parent: each visits 8 parents, which then see 512. */
 #define BATCH_PER_PARENT 64
 #define BATCH_MIN 1024
@@ -308,7 +311,7 @@ refine(Kmeans *kmeans, AnnCentroids *set)
 		size_t num = kmeans->num_rows - start;
 
 		num = num < kmeans->batch ? num : kmeans->batch;
-		if (ann_assign_rows(set, rows, lloyd->dim, num, leaf, kmeans->distance,
+		if (ann_assign_rows(set, rows, lloyd->dim, num, REFINE_BEAM, leaf, kmeans->distance,
 							kmeans->assign_workspace, &lloyd->meter))
 			return true;
 		for (size_t i = 0; i < num; i++)

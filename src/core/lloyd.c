@@ -14,6 +14,9 @@
 
 #include <string.h>
 
+/* A run has settled when only one row of so many was assigned elsewhere than before. */
+#define SETTLED 64
+
 void
 ann_lloyd_take(AnnLloyd *lloyd, AnnArena *arena, int dim, uint32_t max_centroids, size_t max_rows)
 {
@@ -223,7 +226,7 @@ ann_lloyd_train(AnnLloyd *lloyd, AnnRun *run, uint32_t wanted)
 
 		if (assign_run(lloyd, run, &changed))
 			return true;
-		is_last = i >= lloyd->iterations || changed == 0;
+		is_last = i >= lloyd->iterations || changed <= run->num_rows / SETTLED;
 		if (ann_lloyd_update(lloyd, run->centroids, run->num_centroids,
 							 is_last ? NULL : lloyd->origin))
 			return true;
