@@ -536,6 +536,13 @@ CREATE FUNCTION ann_range_search(
 	AS 'MODULE_PATHNAME', 'ann_range_search' LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 100;
 COMMENT ON FUNCTION ann_range_search(regclass, vector, float8, integer) IS 'rows within a distance of a vector';
 
+CREATE FUNCTION ann_search_batch(
+		index regclass, queries vector[], k integer DEFAULT 10, num_leaves_to_search integer DEFAULT NULL,
+		num_reordering_candidates integer DEFAULT NULL)
+	RETURNS TABLE (query integer, rank integer, ctid tid, distance float8)
+	AS 'MODULE_PATHNAME', 'ann_search_batch' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 10000;
+COMMENT ON FUNCTION ann_search_batch(regclass, vector[], integer, integer, integer) IS 'rows nearest to each of many vectors';
+
 CREATE FUNCTION ann_recall(query text) RETURNS float8
 	AS 'MODULE_PATHNAME', 'ann_recall' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000;
 COMMENT ON FUNCTION ann_recall(text) IS 'part of a query''s true rows that it finds by index';

@@ -326,6 +326,12 @@ ann_search_live_rows(const AnnSearch *search)
 extern void ann_search_open(AnnSearch *search);
 extern bool ann_search_page(AnnSearch *search);
 extern void ann_search_settle(AnnSearch *search);
+/*
+ * The same by hand, for leaves that nothing was taken of yet (together.c): sets the search to a leaf, by
+ * rank; then every block of the leaf (an AnnBlockVisitor).
+ */
+extern void ann_search_aim(AnnSearch *search, uint32 rank);
+extern void ann_search_block(void *search, const void *block);
 /* Lower bound of the keys of all candidates not yet taken; false when there are none. */
 extern bool ann_search_next_key(const AnnSearch *search, float *key);
 /* Makes sure that a candidate is in memory, by another pass if need be; false when none is left. */
@@ -337,6 +343,18 @@ extern bool ann_search_refill(AnnSearch *search);
 extern int ann_search_take(AnnSearch *search, AnnCandidate *candidates, int max, double max_key);
 /* Of late candidates, those whose row was not taken before; their number. They count as taken. */
 extern int ann_search_take_late(AnnSearch *search, AnnCandidate *candidates, int num);
+
+/* ---- together.c: the first leaves of many searches ---- */
+
+/* Bytes for each leaf of each search. */
+#define ANN_TOGETHER_BYTES 16
+
+/*
+ * Searches the first num_leaves[i] leaves of searches[i] (or as many of them as are ranked in memory), none
+ * of which has searched any; the rest of an extension is the caller's. num_leaves[i] = 0: searches[i] is
+ * not looked at.
+ */
+extern void ann_search_together(AnnSearch **searches, const uint32 *num_leaves, int num);
 
 /* ---- locate.c: where returned rows stand ---- */
 

@@ -191,9 +191,8 @@ block_keys(AnnSearch *search, const void *block, float keys[ANN_BLOCK_LANES])
 	return search->kernels->bounds(acc, b, s, err, &search->bounds, search->pool.threshold, keys);
 }
 
-/* AnnBlockVisitor: scores the lanes of a block. */
-static void
-score_block(void *arg, const void *block)
+void
+ann_search_block(void *arg, const void *block)
 {
 	AnnSearch *search = arg;
 	uint32 live = ((const AnnBlockHeader *) block)->live;
@@ -222,12 +221,20 @@ score_block(void *arg, const void *block)
 	}
 }
 
+void
+ann_search_aim(AnnSearch *search, uint32 rank)
+{
+	const AnnRankedLeaf *leaf = ann_leaves_get(&search->leaves, rank);
+
+	ann_query_bounds(&search->query, leaf->score, leaf->entry.norm2, &search->bounds);
+}
+
 static void
 open_leaf(AnnSearch *search, uint32 rank)
 {
 	const AnnRankedLeaf *leaf = ann_leaves_get(&search->leaves, rank);
 
-	ann_query_bounds(&search->query, leaf->score, leaf->entry.norm2, &search->bounds);
+	ann_search_aim(search, rank);
 	ann_leaf_cursor_init(&search->cursor, search->index, &search->model, &leaf->entry);
 	for (uint32 ahead = rank == 0 ? 1 : PREFETCH_LEAVES; ahead <= PREFETCH_LEAVES; ahead++)
 		if (ann_leaves_is_ready(&search->leaves, rank + ahead))
@@ -254,7 +261,7 @@ ann_search_page(AnnSearch *search)
 {
 	CHECK_FOR_INTERRUPTS();
 	Assert(search->num_late <= ANN_LATE_BATCH);
-	return ann_leaf_cursor_next(&search->cursor, score_block, search);
+	return ann_leaf_cursor_next(&search->cursor, ann_search_block, search);
 }
 
 /* ---- taking candidates off ---- */
