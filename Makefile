@@ -42,7 +42,7 @@ EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 # Targets that need no PGXS; with these alone, no pg_config is asked for.
 DEV_TARGETS := unit unit-san unit-neon fuzz-quick fuzz-% layers headers check format format-check \
-	check-size check-symbols check-release bench bench-kernels
+	check-size check-bench check-symbols check-release bench bench-kernels
 ifneq (,$(filter-out $(DEV_TARGETS) build/%,$(or $(MAKECMDGOALS),all)))
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -143,7 +143,11 @@ format-check:
 check-release:
 	tools/check_release ann.so
 
-check: format-check layers headers check-size unit
+# The arithmetic of tools/bench.
+check-bench:
+	PYTHONPATH=tools python3 -B -m unittest benchmark.test_report
+
+check: format-check layers headers check-size check-bench unit
 
 # ---- Measuring. make bench FILE=vectors.hdf5 [BENCH_OPTIONS="--rows 100000"]
 BENCHES := $(sort $(wildcard test/bench/bench_*.c))
@@ -160,4 +164,4 @@ bench:
 	tools/bench $(FILE) $(BENCH_OPTIONS)
 
 .PHONY: fuzz-quick layers headers check-size check-symbols check-release format format-check check \
-	bench bench-kernels
+	check-bench bench bench-kernels
