@@ -474,7 +474,8 @@ CREATE FUNCTION ann_index_info(
 		OUT num_blocks integer, OUT nbits integer, OUT code_size integer, OUT leaf_code_size integer,
 		OUT trained_rows bigint, OUT seed integer, OUT version integer, OUT error_bound real,
 		OUT leaves_growth real, OUT table_bits integer, OUT exact_rows bigint, OUT null_rows bigint,
-		OUT rotated boolean, OUT soar_lambda real, OUT num_entries bigint)
+		OUT rotated boolean, OUT soar_lambda real, OUT num_entries bigint,
+		OUT residual_quantization boolean)
 	RETURNS record
 	AS 'MODULE_PATHNAME', 'ann_index_info'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;

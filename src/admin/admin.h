@@ -68,4 +68,12 @@ ann_admin_body_pages(const AnnModel *model)
 	return model->slots_per_page > 0 ? 0 : (model->layout.num_blocks + on_page - 1) / on_page;
 }
 
+/* Bytes of a row's code as SQL sees it, but for leaf and scale: a flat one is the row itself. */
+static inline int
+ann_admin_code_bytes(const AnnModel *model)
+{
+	return ann_model_is_flat(model) ? model->dim * (int) sizeof(float)
+									: (int) ann_nibbles_bytes(model->pq.num_blocks);
+}
+
 #endif

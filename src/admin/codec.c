@@ -8,7 +8,9 @@
  *	  first), the row's scale s (bf16, two bytes, lowest first), then the code of the unit residual, two
  *	  nibbles a byte, the lower one first. What it stands for is c + s u, in the coordinates of the
  *	  rows; under cosine of the normalised rows (src/README, "The codec"). Where codes are absolute
- *	  (core/absolute.h) it is u, whatever the leaf. Strings of bits are vectors of 0 and 1 here.
+ *	  (core/absolute.h) it is u, whatever the leaf. Strings of bits are vectors of 0 and 1 here. Of a
+ *	  flat index: the number of the leaf, then the elements of the row itself, single precision, lowest
+ *	  byte first.
  *
  *	  A statement that names leaves for many rows looks up the places of all of them at the first one:
  *	  they are kept with the function's call, for as long as the index has the same file and model.
@@ -110,7 +112,8 @@ ann_codec_open(FunctionCallInfo fcinfo, AnnCodec *codec)
 	codec->model = ann_model_get(codec->index, meta);
 	codec->first_leaf = meta->next_leaf - meta->num_leaves;
 	codec->leaf_bytes = ann_admin_leaf_bytes(codec->model->num_leaves);
-	codec->code_bytes = ann_nibbles_bytes(codec->model->pq.num_blocks);
+	codec->scale_bytes = ann_model_is_flat(codec->model) ? 0 : SCALE_BYTES;
+	codec->code_bytes = ann_admin_code_bytes(codec->model);
 }
 
 void
@@ -153,20 +156,63 @@ read_centroid(const AnnCodec *codec, int64 leaf, float *centroid)
 
 /* ---- codes ---- */
 
-bytea *
-ann_codec_make(const AnnCodec *codec, int64 leaf, uint16 scale, const uint8 *codes)
+/* A code with its leaf (leaf < 0: none) and room for the rest, which *rest points to. */
+static bytea *
+start_code(const AnnCodec *codec, int64 leaf, uint8 **rest)
 {
-	Size size = VARHDRSZ + (leaf < 0 ? 0 : codec->leaf_bytes) + SCALE_BYTES + codec->code_bytes;
-	bytea *code = palloc0(size);
+	Size size =
+		VARHDRSZ + (leaf < 0 ? 0 : codec->leaf_bytes) + codec->scale_bytes + codec->code_bytes;
+	bytea *code = palloc(size);
 	uint8 *out = (uint8 *) VARDATA(code);
 
 	SET_VARSIZE(code, size);
 	for (int i = 0; leaf >= 0 && i < codec->leaf_bytes; i++)
 		*out++ = (uint8) ((leaf - codec->first_leaf) >> 8 * i);
+	*rest = out;
+	return code;
+}
+
+bytea *
+ann_codec_make(const AnnCodec *codec, int64 leaf, uint16 scale, const uint8 *codes)
+{
+	uint8 *out;
+	bytea *code = start_code(codec, leaf, &out);
+
 	*out++ = scale & 0xff;
 	*out++ = scale >> 8;
 	ann_nibbles_pack(codes, codec->model->pq.num_blocks, out);
 	return code;
+}
+
+/* The same of a flat index. */
+static bytea *
+make_flat(const AnnCodec *codec, int64 leaf, const float *values)
+{
+	uint8 *out;
+	bytea *code = start_code(codec, leaf, &out);
+
+	for (int d = 0; d < codec->model->dim; d++)
+	{
+		uint32 bits;
+
+		memcpy(&bits, &values[d], sizeof(bits));
+		for (int i = 0; i < (int) sizeof(bits); i++)
+			*out++ = (uint8) (bits >> 8 * i);
+	}
+	return code;
+}
+
+static void
+decode_flat(const uint8 *in, int dim, float *out)
+{
+	for (int d = 0; d < dim; d++)
+	{
+		uint32 bits = 0;
+
+		for (int i = 0; i < (int) sizeof(bits); i++)
+			bits |= (uint32) *in++ << 8 * i;
+		memcpy(&out[d], &bits, sizeof(bits));
+	}
 }
 
 void
@@ -179,7 +225,7 @@ ann_codec_decode(const AnnModel *model, const uint8 *codes, uint16 scale, float 
 
 	ann_pq_decode(&model->pq, codes, unit);
 	for (int d = 0; d < model->dim; d++)
-		centroid[d] = is_absolute ? unit[d] : centroid[d] + s * unit[d];
+		centroid[d] = is_absolute ? unit[d] : (model->from_origin ? 0 : centroid[d]) + s * unit[d];
 	ann_model_unrotate(model, centroid, out);
 	for (int d = 0; d < model->dim; d++)
 		out[d] += model->mean[d];
@@ -192,11 +238,10 @@ decode(const AnnCodec *codec, const bytea *code, float *out)
 {
 	const AnnModel *model = codec->model;
 	const uint8 *in = (const uint8 *) VARDATA_ANY(code);
-	Size expected = codec->leaf_bytes + SCALE_BYTES + codec->code_bytes;
+	Size expected = codec->leaf_bytes + codec->scale_bytes + codec->code_bytes;
 	uint8 *codes = palloc(model->pq.num_blocks);
 	float *centroid = palloc(sizeof(float) * model->dim);
 	int64 leaf = 0;
-	uint16 scale;
 
 	if (VARSIZE_ANY_EXHDR(code) != expected)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -206,10 +251,14 @@ decode(const AnnCodec *codec, const bytea *code, float *out)
 						errhint("Codes are made by ann_encode() of the same index.")));
 	for (int i = 0; i < codec->leaf_bytes; i++)
 		leaf |= (int64) *in++ << 8 * i;
-	scale = in[0] | in[1] << 8;
-	ann_nibbles_unpack(in + SCALE_BYTES, model->pq.num_blocks, codes);
 	read_centroid(codec, leaf + codec->first_leaf, centroid);
-	ann_codec_decode(model, codes, scale, centroid, out);
+	if (ann_model_is_flat(model))
+		decode_flat(in, model->dim, out);
+	else
+	{
+		ann_nibbles_unpack(in + SCALE_BYTES, model->pq.num_blocks, codes);
+		ann_codec_decode(model, codes, in[0] | in[1] << 8, centroid, out);
+	}
 	pfree(centroid);
 	pfree(codes);
 }
@@ -236,10 +285,11 @@ encode(const AnnCodec *codec, const float *values, int64 leaf)
 	float *row = palloc(sizeof(float) * model->dim);
 	float *x = palloc(sizeof(float) * model->dim);
 	float *centroid = palloc(sizeof(float) * model->dim);
-	float *scratch = palloc(sizeof(float) * ann_pq_encode_scratch_floats(&model->pq));
+	float *scratch = palloc(sizeof(float) * ann_pq_row_scratch_floats(&model->pq));
 	uint8 *codes = palloc(model->pq.num_blocks);
 	AnnFactors factors;
-	AnnLeafRef nearest;
+	AnnLeafRef nearest = {.entry.leaf = 0};
+	int64 number;
 
 	if (!ann_row_prepare(model->metric, model->dim, model->mean, values, row))
 		return NULL;
@@ -248,9 +298,12 @@ encode(const AnnCodec *codec, const float *values, int64 leaf)
 		ann_tree_nearest(codec->index, model, x, &nearest, centroid, NULL);
 	else
 		read_centroid(codec, leaf, centroid);
-	if (!ann_pq_encode_row(&model->pq, model->form, x, centroid, codes, &factors, scratch))
+	if (!ann_pq_encode_row(&model->pq, model->form, x, ann_model_origin(model, centroid), codes,
+						   &factors, scratch))
 		return NULL;
-	return ann_codec_make(codec, leaf < 0 ? (int64) nearest.entry.leaf : -1, factors.s, codes);
+	number = leaf < 0 ? (int64) nearest.entry.leaf : -1;
+	return ann_model_is_flat(model) ? make_flat(codec, number, values)
+									: ann_codec_make(codec, number, factors.s, codes);
 }
 
 /*
@@ -266,7 +319,7 @@ ann_code_size(PG_FUNCTION_ARGS)
 	int size;
 
 	ann_codec_open(fcinfo, &codec);
-	size = codec.leaf_bytes + SCALE_BYTES + codec.code_bytes;
+	size = codec.leaf_bytes + codec.scale_bytes + codec.code_bytes;
 	ann_codec_close(&codec);
 	PG_RETURN_INT32(size);
 }

@@ -32,7 +32,8 @@ typedef struct AnnCodec
 	const AnnModel *model;
 	uint32 first_leaf; /* lowest number of a leaf; they are consecutive */
 	int leaf_bytes;
-	int code_bytes; /* of the nibbles */
+	int scale_bytes;
+	int code_bytes; /* of the nibbles, or (flat) of the elements */
 } AnnCodec;
 
 /*

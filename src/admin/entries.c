@@ -122,15 +122,18 @@ put_entries(const PageEntries *entries, int64 leaf, ReturnSetInfo *result)
 	{
 		ItemPointerData tid;
 		Datum values[2];
-		bool nulls[2] = {false};
-		bytea *code = ann_codec_make(entries->codec, leaf, entries->scales[i],
-									 entries->codes + (Size) i * num_blocks);
+		bool nulls[2] = {false, ann_model_is_flat(entries->codec->model)};
+		bytea *code = NULL;
 
 		ann_tid_to_pointer(entries->tids[i], &tid);
+		if (!nulls[1])
+			code = ann_codec_make(entries->codec, leaf, entries->scales[i],
+								  entries->codes + (Size) i * num_blocks);
 		values[0] = PointerGetDatum(&tid);
 		values[1] = PointerGetDatum(code);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-		pfree(code);
+		if (code != NULL)
+			pfree(code);
 	}
 }
 
@@ -169,7 +172,8 @@ put_leaf_entries(const AnnCodec *codec, int32 leaf, ReturnSetInfo *result)
 /*
  * ann_leaf_entries(index regclass, leaf int) returns setof (ctid tid, code bytea): the rows of a leaf,
  * dead ones with them until a vacuum has removed these, and their codes as ann_encode makes them. Each
- * row of the leaves stands in one of them; where rows have a second leaf, that is not told.
+ * row of the leaves stands in one of them; where rows have a second leaf, that is not told. A flat index
+ * holds no codes: NULL.
  */
 ANN_FUNCTION(ann_leaf_entries);
 Datum
@@ -184,9 +188,21 @@ ann_leaf_entries(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Adds a codeword of block m to a vector of width dimensions. */
+static void
+add_codeword(const AnnPq *pq, int m, int c, float *x)
+{
+	const float *codewords = pq->codebook + ann_pq_codebook_floats(m, pq->width);
+
+	for (int d = 0; d < pq->width; d++)
+		x[d] += codewords[d * ANN_CODEWORDS + c];
+}
+
 /*
- * ann_codebook(index regclass) returns setof (block int, code int, centroid vector): the 16 codewords of
- * each block of a code, in dimensions_per_block dimensions of the rotated coordinates.
+ * ann_codebook(index regclass) returns setof (block int, code int, centroid vector): the codewords of
+ * each block of dimensions, 16 or (nbits = 8) 256, in dimensions_per_block dimensions of the rotated
+ * coordinates. A code of 8 bits is that of the first layer and 16 times that of the second. None of a
+ * flat index.
  */
 ANN_FUNCTION(ann_codebook);
 Datum
@@ -195,25 +211,32 @@ ann_codebook(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const AnnPq *pq;
 	AnnCodec codec;
+	int blocks;
+	int num_codes;
 
 	InitMaterializedSRF(fcinfo, 0);
 	ann_codec_open(fcinfo, &codec);
 	pq = &codec.model->pq;
-	for (int m = 0; m < pq->num_blocks; m++)
-		for (int c = 0; c < ANN_CODEWORDS; c++)
-		{
-			Vector *codeword = ann_vector_new(pq->width);
-			Datum values[3];
-			bool nulls[3] = {false};
+	blocks = ann_pq_layer_blocks(pq);
+	num_codes = pq->layers == 2 ? ANN_CODEWORDS * ANN_CODEWORDS : ANN_CODEWORDS;
+	for (int i = 0; i < blocks * num_codes; i++)
+	{
+		Vector *codeword = ann_vector_new(pq->width);
+		int m = i / num_codes;
+		int code = i % num_codes;
+		Datum values[3];
+		bool nulls[3] = {false};
 
-			for (int d = 0; d < pq->width; d++)
-				codeword->x[d] = pq->codebook[((Size) m * pq->width + d) * ANN_CODEWORDS + c];
-			values[0] = Int32GetDatum(m);
-			values[1] = Int32GetDatum(c);
-			values[2] = PointerGetDatum(codeword);
-			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-			pfree(codeword);
-		}
+		CHECK_FOR_INTERRUPTS();
+		memset(codeword->x, 0, sizeof(float) * pq->width);
+		for (int layer = 0; layer < pq->layers; layer++)
+			add_codeword(pq, layer * blocks + m, code >> 4 * layer & 0x0f, codeword->x);
+		values[0] = Int32GetDatum(m);
+		values[1] = Int32GetDatum(code);
+		values[2] = PointerGetDatum(codeword);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		pfree(codeword);
+	}
 	ann_codec_close(&codec);
 	return (Datum) 0;
 }

@@ -135,8 +135,24 @@ enum
 	INFO_ROTATED,
 	INFO_SOAR_LAMBDA,
 	INFO_NUM_ENTRIES,
+	INFO_RESIDUAL_QUANTIZATION,
 	INFO_COLUMNS
 };
+
+static const char *
+quantizer_name(AnnQuantizer quantizer)
+{
+	switch (quantizer)
+	{
+		case ANN_QUANTIZER_PQ:
+			return "pq";
+		case ANN_QUANTIZER_SQ8:
+			return "sq8";
+		case ANN_QUANTIZER_FLAT:
+			return "flat";
+	}
+	return NULL;
+}
 
 static void
 put(Datum *values, bool *nulls, int column, Datum value)
@@ -150,6 +166,8 @@ static void
 info_of_index(Relation index, const AnnMetaData *meta, Datum *values, bool *nulls)
 {
 	const AnnMetricTraits *traits = ann_metric_traits(meta->metric);
+	AnnQuantizer quantizer =
+		meta->model != 0 ? meta->quantizer : (uint32) meta->options.quantizer;
 	AnnOptions options;
 
 	ann_options_get(index, &options);
@@ -160,8 +178,13 @@ info_of_index(Relation index, const AnnMetaData *meta, Datum *values, bool *null
 	put(values, nulls, INFO_NUM_LEAVES, Int32GetDatum(meta->num_leaves));
 	put(values, nulls, INFO_NUM_REORDERING_CANDIDATES,
 		Int32GetDatum(options.num_reordering_candidates));
-	put(values, nulls, INFO_QUANTIZER, CStringGetTextDatum(traits->is_bits ? "bits" : "pq"));
-	put(values, nulls, INFO_NBITS, Int32GetDatum(4));
+	put(values, nulls, INFO_QUANTIZER,
+		CStringGetTextDatum(traits->is_bits && quantizer == ANN_QUANTIZER_PQ
+								? "bits"
+								: quantizer_name(quantizer)));
+	if (meta->model == 0 && quantizer != ANN_QUANTIZER_FLAT)
+		put(values, nulls, INFO_NBITS,
+			Int32GetDatum(quantizer == ANN_QUANTIZER_SQ8 ? 8 : Max(meta->options.nbits, 4)));
 	put(values, nulls, INFO_TRAINED_ROWS, Int64GetDatum(meta->trained_rows));
 	put(values, nulls, INFO_SEED, Int32GetDatum(meta->options.seed));
 	put(values, nulls, INFO_VERSION, Int32GetDatum(meta->version));
@@ -179,9 +202,15 @@ info_of_model(Relation index, const AnnModel *model, Datum *values, bool *nulls)
 											  : ceil(model->calibration.leaves_at_10);
 	put(values, nulls, INFO_NUM_LEAVES_TO_SEARCH,
 		Int32GetDatum((int32) Min(leaves, model->num_leaves)));
-	put(values, nulls, INFO_DIMENSIONS_PER_BLOCK, Int32GetDatum(model->pq.width));
-	put(values, nulls, INFO_NUM_BLOCKS, Int32GetDatum(model->pq.num_blocks));
-	put(values, nulls, INFO_CODE_SIZE, Int32GetDatum(ann_nibbles_bytes(model->pq.num_blocks)));
+	put(values, nulls, INFO_CODE_SIZE, Int32GetDatum(ann_admin_code_bytes(model)));
+	put(values, nulls, INFO_RESIDUAL_QUANTIZATION,
+		BoolGetDatum(!model->from_origin && !ann_form_is_absolute(model->form)));
+	if (!ann_model_is_flat(model))
+	{
+		put(values, nulls, INFO_DIMENSIONS_PER_BLOCK, Int32GetDatum(model->pq.width));
+		put(values, nulls, INFO_NUM_BLOCKS, Int32GetDatum(ann_pq_layer_blocks(&model->pq)));
+		put(values, nulls, INFO_NBITS, Int32GetDatum(4 * model->pq.layers));
+	}
 	put(values, nulls, INFO_LEAF_CODE_SIZE, Int32GetDatum(ann_admin_leaf_bytes(model->num_leaves)));
 	put(values, nulls, INFO_ERROR_BOUND, Float4GetDatum(model->calibration.z));
 	put(values, nulls, INFO_LEAVES_GROWTH, Float4GetDatum(model->calibration.leaves_growth));

@@ -84,8 +84,10 @@ put_batch(const AnnSearcher *searcher, AnnSearch *search, const float *query, Ba
 		values[1] = Float8GetDatum(batch->found[i].distance);
 		if (model != NULL && row->found)
 		{
-			values[2] = Float8GetDatum(
-				approximate_distance(searcher, model, row, query, scratch, scratch + model->dim));
+			values[2] = ann_model_is_flat(model)
+							? values[1]
+							: Float8GetDatum(approximate_distance(searcher, model, row, query,
+																  scratch, scratch + model->dim));
 			values[3] = Int32GetDatum((int32) row->leaf);
 			nulls[2] = nulls[3] = false;
 		}
@@ -123,7 +125,7 @@ search_rows(AnnSearcher *searcher, const AnnScanRequest *request, int k, ReturnS
  * approx_distance float8, leaf int): the rows that ORDER BY the index's operator would return first,
  * k of them or all, but for those with NULL. As k is known, the leaves of rank k are searched before
  * the first row. distance: the operator's; leaf: the best ranked of the searched leaves where the row
- * stands; approx_distance: to what its code there stands for. Both NULL for a row of the exact leaf. NULL
+ * stands; approx_distance: to what its code there stands for (of a flat index: the distance). Both NULL for a row of the exact leaf. NULL
  * settings: those of the session, then of the index. One batch of rows in memory (a quarter of work_mem)
  * beside what a scan takes.
  * Errors: ann_searcher_open's, other dimensions (DATA_EXCEPTION), a count out of range

@@ -50,13 +50,17 @@ check_body(AnnCheck *check, BlockNumber head, BlockNumber blkno)
 		ann_check_mismatch(check, from, "I-5", "the codes of block %u go on past their end", head);
 }
 
-/* What is wrong with the factors of an absolute code (core/absolute.h); NULL: nothing. */
+/* What is wrong with the factors of an absolute code (core/absolute.h) or of none; NULL: nothing. */
 static const char *
-absolute_fault(const AnnCheck *check, const AnnBlockHeader *block, int lane)
+factors_fault(const AnnCheck *check, const AnnBlockHeader *block, int lane)
 {
 	const AnnModel *model = &check->model;
 	AnnFactors factors = ann_block_factors(block, &model->layout, lane);
 
+	if (ann_model_is_flat(model))
+		return factors.b == 0 && factors.s == 0 && factors.err == ANN_BF16_INFINITY
+				   ? NULL
+				   : "a row of a flat index has the factors of a code";
 	if (!ann_form_is_absolute(model->form))
 		return NULL;
 	if (ann_bf16_to_float(factors.s) != 1)
@@ -81,7 +85,7 @@ bits_fault(const AnnCheck *check, const AnnBlockHeader *block, int lane)
 	uint8 code = 0;
 	int num_bits = 0;
 
-	if (!model->traits->is_bits || model->slots_per_page == 0)
+	if (!model->traits->is_bits || model->slots_per_page == 0 || ann_model_is_flat(model))
 		return NULL;
 	for (int m = 0; m < num_blocks; m++)
 	{
@@ -111,7 +115,7 @@ check_lanes(AnnCheck *check, BlockNumber blkno, int slot, const AnnBlockHeader *
 		int lane = pg_rightmost_one_pos32(rest);
 		uint16 flags;
 		AnnTid tid = ann_block_tid(block, &model->layout, lane, &flags);
-		const char *fault = absolute_fault(check, block, lane);
+		const char *fault = factors_fault(check, block, lane);
 
 		if (fault == NULL)
 			fault = bits_fault(check, block, lane);

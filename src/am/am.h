@@ -75,8 +75,11 @@ typedef struct AnnOptions
 	int training_sample_size;
 	int training_iterations;
 	int seed;
-	int rotation;       /* AnnSwitch */
-	double soar_lambda; /* -1: automatic, 0: off */
+	int rotation;              /* AnnSwitch */
+	double soar_lambda;        /* -1: automatic, 0: off */
+	int quantizer;             /* AnnQuantizer */
+	int nbits;                 /* 4 or 8; 0: the quantiser's own */
+	int residual_quantization; /* AnnSwitch; automatic is on */
 } AnnOptions;
 
 /* An untrained index is trained by VACUUM when it holds more rows than this. */

@@ -174,6 +174,27 @@ untrained_row(void *arg, ItemPointer tid, Datum value, bool isnull)
 	add_exact(builder->row_arg, tid);
 }
 
+/* Options of the code that the metric has no room for (core/absolute.h). */
+static void
+check_options(const AnnBuilder *builder)
+{
+	const AnnOptions *options = &builder->options;
+	const AnnMetricTraits *traits = ann_metric_traits(builder->support->metric);
+
+	if (!ann_form_is_absolute(traits->form) || options->quantizer == ANN_QUANTIZER_FLAT)
+		return;
+	if (options->quantizer == ANN_QUANTIZER_SQ8 || options->nbits == 8)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("codes of 8 bits do not go with the %s distance", traits->name),
+						traits->is_bits ? errhint("Codes of 4 bits are exact for strings of bits.")
+										: errhint("Fewer dimensions per block make finer codes.")));
+	if (options->residual_quantization == ANN_SWITCH_ON)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("residual quantization does not go with the %s distance", traits->name),
+				 errhint("Its codes are those of rows; leave the option out.")));
+}
+
 /* The metapage's content for an index without a model. */
 static void
 initial_meta(AnnBuilder *builder)
@@ -186,8 +207,12 @@ initial_meta(AnnBuilder *builder)
 		.seed = builder->options.seed,
 		.rotation = builder->options.rotation,
 		.soar_lambda = builder->options.soar_lambda,
+		.quantizer = builder->options.quantizer,
+		.nbits = builder->options.nbits,
+		.residual_quantization = builder->options.residual_quantization,
 	};
 
+	check_options(builder);
 	ann_meta_init(&builder->meta, builder->support->metric, ann_column_dim(builder->index),
 				  &options);
 	if ((int) builder->meta.dim > builder->support->max_dim)

@@ -117,6 +117,9 @@ extern void ann_sample_hold_out(AnnSample *sample, int dim, size_t num, uint64 s
  */
 extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
 
+/* Dimensions per block for codes of so many layers, where no option says. */
+extern int ann_builder_auto_width(int dim, int layers);
+
 /*
  * rotate.c: makes builder->rotation (or not, as options, dimensions and memory say) for codes of
  * meta.width dimensions a block from the sample, which holds unit residuals by now, and rotates these,

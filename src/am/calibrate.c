@@ -79,6 +79,7 @@ struct AnnCalibrator
 	float *products; /* num * BATCH */
 	float *row_norms;
 	float *decoded; /* one code */
+	float *origin;  /* zeros: what codes of rows themselves are relative to */
 };
 
 /* Tables of all queries, to see what their rounding does. */
@@ -87,7 +88,7 @@ make_tables(AnnCalibrator *calibrator)
 {
 	const AnnPq *pq = &calibrator->builder->model->pq;
 	int table = pq->num_blocks * ANN_CODEWORDS;
-	float *padded = palloc0(sizeof(float) * pq->num_blocks * pq->width);
+	float *padded = palloc0(sizeof(float) * ann_pq_padded_dim(pq));
 	float *floats = palloc(sizeof(float) * table);
 
 	for (int q = 0; q < calibrator->num; q++)
@@ -97,7 +98,7 @@ make_tables(AnnCalibrator *calibrator)
 		if (calibrator->builder->model->form == ANN_CODE_L1)
 			ann_l1_table(pq, padded, floats);
 		else
-			ann_kernels->query_table(padded, pq->codebook, pq->num_blocks, pq->width, floats);
+			ann_pq_query_table(pq, padded, floats);
 		ann_pq_round_table(floats, pq->num_blocks, 8, calibrator->tables + (Size) q * table, NULL,
 						   &calibrator->steps[q], &calibrator->bases[q]);
 	}
@@ -132,6 +133,7 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 	calibrator->products = palloc(sizeof(float) * num * BATCH);
 	calibrator->row_norms = palloc(sizeof(float) * BATCH);
 	calibrator->decoded = palloc(sizeof(float) * dim);
+	calibrator->origin = palloc0(sizeof(float) * dim);
 	memcpy(calibrator->queries, queries, sizeof(float) * dim * num);
 	memcpy(calibrator->tids, tids, sizeof(AnnTid) * num);
 	ann_model_rotate(builder->model, builder->model->mean, 1, mean);
@@ -234,7 +236,9 @@ estimate(AnnCalibrator *calibrator, int q, Neighbour *neighbour, const float *ro
 	const AnnBuilder *builder = calibrator->builder;
 	const AnnPq *pq = &builder->model->pq;
 	const float *query = calibrator->queries + (Size) q * calibrator->dim;
-	const float *centroid = builder->set.centroids + (Size) neighbour->leaf * calibrator->dim;
+	const float *centroid = builder->model->from_origin
+								? calibrator->origin
+								: builder->set.centroids + (Size) neighbour->leaf * calibrator->dim;
 	int dim = calibrator->dim;
 	float s = ann_bf16_to_float(factors->s);
 	float err = ann_bf16_to_float(factors->err);
@@ -297,13 +301,14 @@ is_before(const AnnCalibrator *calibrator, const float *query, uint32 a, uint32 
 }
 
 /*
- * In key units, in the coordinates of the calibration, where strings of bits may be of length 1:
- * row_bits: of the row. NaN or infinity for one that is no neighbour.
+ * In key units, in the coordinates of the calibration, where strings of bits may be of length 1. NaN or
+ * infinity for one that is no neighbour.
  */
 static float
-exact_distance(const AnnCalibrator *calibrator, int q, const float *row, float row_bits)
+exact_distance(const AnnCalibrator *calibrator, int q, const float *row)
 {
 	const float *query = calibrator->queries + (Size) q * calibrator->dim;
+	int row_bits = 0;
 	double common;
 
 	switch (calibrator->builder->model->metric)
@@ -313,6 +318,8 @@ exact_distance(const AnnCalibrator *calibrator, int q, const float *row, float r
 		case ANN_METRIC_L1:
 			return ann_kernels->l1(query, row, calibrator->dim);
 		case ANN_METRIC_JACCARD:
+			for (int d = 0; d < calibrator->dim; d++)
+				row_bits += row[d] > 0;
 			common = rint(ann_kernels->inner_product(query, row, calibrator->dim) *
 						  sqrt((double) calibrator->bits[q] * row_bits));
 			return common > 0 ? 1 - common / (calibrator->bits[q] + row_bits - common) : INFINITY;
@@ -332,7 +339,7 @@ consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, int i,
 
 	if (memcmp(&tid, &calibrator->tids[q], sizeof(tid)) == 0)
 		return;
-	neighbour.distance = exact_distance(calibrator, q, row, first->factors[i].b);
+	neighbour.distance = exact_distance(calibrator, q, row);
 	if (!(neighbour.distance < INFINITY) || neighbour.distance > calibrator->bound[q] ||
 		(!calibrator->ip && neighbour.distance == 0))
 		return;

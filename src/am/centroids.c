@@ -80,6 +80,16 @@ unit_centroids(AnnBuilder *builder, size_t *num)
 	return rows;
 }
 
+/* Dimensions per block of the centroids' codes: as the rows', where these are of the same kind. */
+static int
+code_width(const AnnBuilder *builder)
+{
+	const AnnPq *pq = &builder->model->pq;
+	int width = pq->layers == 1 ? pq->width : ann_builder_auto_width(pq->dim, 1);
+
+	return Max(width, (pq->dim + MAX_CODE_BLOCKS - 1) / MAX_CODE_BLOCKS);
+}
+
 static void
 train_quantiser(AnnBuilder *builder)
 {
@@ -89,9 +99,7 @@ train_quantiser(AnnBuilder *builder)
 	float *rows = unit_centroids(builder, &num);
 	void *workspace;
 
-	pq->dim = model->dim;
-	pq->width = Max(model->pq.width, (model->dim + MAX_CODE_BLOCKS - 1) / MAX_CODE_BLOCKS);
-	pq->num_blocks = (model->dim + pq->width - 1) / pq->width;
+	ann_pq_shape(pq, ANN_QUANTIZER_PQ, model->dim, code_width(builder), 1);
 	pq->codebook = MemoryContextAllocHuge(
 		builder->context, sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width));
 	pq->bias =
@@ -113,8 +121,7 @@ encode_centroids(AnnBuilder *builder)
 	const AnnPq *pq = &model->centroid_pq;
 	const AnnBlockLayout *layout = &model->centroid_layout;
 	uint32 num = builder->set.num_centroids;
-	float *origin = palloc0(sizeof(float) * model->dim);
-	float *scratch = palloc(sizeof(float) * ann_pq_encode_scratch_floats(pq));
+	float *scratch = palloc(sizeof(float) * ann_pq_row_scratch_floats(pq));
 	uint8 *codes = palloc(pq->num_blocks);
 	AnnEntry entry = {.codes = codes};
 	bool possible = true;
@@ -130,14 +137,13 @@ encode_centroids(AnnBuilder *builder)
 		if (i % ANN_BLOCK_LANES == 0)
 			ann_block_init(block, layout, 0, 0);
 		possible =
-			ann_pq_encode_row(pq, ANN_CODE_L2, builder->set.centroids + (Size) i * model->dim,
-							  origin, codes, &entry.factors, scratch);
+			ann_pq_encode_row(pq, ANN_CODE_L2, builder->set.centroids + (Size) i * model->dim, NULL,
+							  codes, &entry.factors, scratch);
 		if (possible)
 			ann_block_set(block, layout, i % ANN_BLOCK_LANES, &entry);
 	}
 	pfree(codes);
 	pfree(scratch);
-	pfree(origin);
 	return possible;
 }
 

@@ -139,7 +139,7 @@ ann_coder_begin(AnnBuilder *builder, SortCoordinate coordinate, Size memory)
 	}
 	coder->distances = palloc(sizeof(float) * coder->room);
 	coder->residual = palloc(sizeof(float) * model->dim);
-	coder->scratch = palloc(sizeof(float) * ann_pq_encode_scratch_floats(&model->pq));
+	coder->scratch = palloc(sizeof(float) * ann_pq_row_scratch_floats(&model->pq));
 	coder->workspace = palloc_extended(
 		ann_centroids_assign_workspace_size(&builder->set, coder->room), MCXT_ALLOC_HUGE);
 	coder->payload = palloc0(payload_size(model));
@@ -192,10 +192,11 @@ encode_row(AnnCoder *coder, int i, const AnnCoded *coded, uint32 leaf, int place
 	const AnnModel *model = builder->model;
 
 	coded->leaves[place] = leaf;
-	return ann_pq_encode_row(&model->pq, model->form, coder->rows + (Size) i * coder->dim,
-							 builder->set.centroids + (Size) leaf * coder->dim,
-							 coded->codes + (Size) place * model->layout.num_blocks,
-							 &coded->factors[place], coder->scratch);
+	return ann_pq_encode_row(
+		&model->pq, model->form, coder->rows + (Size) i * coder->dim,
+		ann_model_origin(model, builder->set.centroids + (Size) leaf * coder->dim),
+		coded->codes + (Size) place * model->layout.num_blocks, &coded->factors[place],
+		coder->scratch);
 }
 
 /* The nearest leaf of each row of the batch, and the list of near ones where a second is wanted. */
@@ -484,9 +485,11 @@ write_model(AnnBuilder *builder, const AnnNodeEntry *entries)
 	memset(meta->sections, 0, sizeof(meta->sections));
 	ann_section_write(builder->index, ANN_SECTION_MEAN, model->number, model->mean,
 					  sizeof(float) * model->dim, builder->log_pages, section++);
-	ann_section_write(builder->index, ANN_SECTION_CODEBOOK, model->number, model->pq.codebook,
-					  sizeof(float) * ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width),
-					  builder->log_pages, section++);
+	if (!ann_model_is_flat(model))
+		ann_section_write(builder->index, ANN_SECTION_CODEBOOK, model->number, model->pq.codebook,
+						  sizeof(float) *
+							  ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width),
+						  builder->log_pages, section++);
 	if (model->rotation != NULL)
 	{
 		ann_section_write(builder->index, ANN_SECTION_ROTATION, model->number, model->rotation,

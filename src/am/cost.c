@@ -51,6 +51,7 @@ typedef struct IndexFacts
 	double num_blocks;
 	double entry_bytes;  /* in a leaf */
 	double entries;      /* of a row */
+	bool flat;           /* rows have no codes: all of the leaves searched are read */
 	double first_leaves; /* n(10) */
 	double growth;       /* of n(r) */
 	double distance_cost;
@@ -83,6 +84,7 @@ read_index(Oid index_oid, IndexFacts *facts)
 
 		facts->num_leaves = meta.num_leaves;
 		facts->num_blocks = meta.num_blocks;
+		facts->flat = meta.quantizer == ANN_QUANTIZER_FLAT;
 		facts->entries = meta.soar_lambda > 0 ? 2 : 1;
 		facts->first_leaves = wanted > 0 ? wanted : calibration.leaves_at_10;
 		facts->growth = calibration.leaves_growth;
@@ -125,6 +127,17 @@ leaves_for(const IndexFacts *facts, double rank)
 	if (ann_max_leaves_to_search > 0)
 		wanted = Min(wanted, ann_max_leaves_to_search);
 	return Min(ceil(wanted), facts->num_leaves);
+}
+
+/* Rows of the heap that are read for those up to a rank. */
+static double
+rows_for(const IndexFacts *facts, double rank)
+{
+	double rows = REORDER_FIRST + REORDER_EACH * rank;
+
+	if (facts->flat)
+		rows = facts->num_rows * leaves_for(facts, rank) / facts->num_leaves;
+	return Min(rows, facts->num_rows);
 }
 
 /* Pages read by one scan of loop_count, when each looks at so many of a relation's pages. */
@@ -229,8 +242,7 @@ annivf_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost 
 	rank = Min(num_wanted / share, facts.num_rows);
 	*startup_cost = cost_centroids(&facts) +
 					cost_leaves(root, &facts, Max(leaves_for(&facts, rank), 1), loop_count) +
-					cost_rows(root, &facts,
-							  Min(REORDER_FIRST + REORDER_EACH * rank, facts.num_rows), loop_count);
+					cost_rows(root, &facts, rows_for(&facts, rank), loop_count);
 	*total_cost = cost_centroids(&facts) + cost_leaves(root, &facts, facts.num_leaves, loop_count) +
 				  cost_rows(root, &facts, facts.num_rows, loop_count);
 	*total_cost = Max(*total_cost, *startup_cost);

@@ -17,6 +17,15 @@
 #include "store/leaf.h"
 #include "store/tree.h"
 
+/* Code and factors of a row in the leaf of a centroid, into an entry that points to codes. */
+static bool
+encode_row(const AnnModel *model, const float *x, const float *centroid, AnnEntry *entry,
+		   uint8 *codes, float *scratch)
+{
+	return ann_pq_encode_row(&model->pq, model->form, x, ann_model_origin(model, centroid), codes,
+							 &entry->factors, scratch);
+}
+
 bool
 ann_encode_and_append(Relation index, const AnnTypeSupport *support, const AnnModel *model,
 					  const struct varlena *value, const ItemPointerData *tid,
@@ -26,8 +35,7 @@ ann_encode_and_append(Relation index, const AnnTypeSupport *support, const AnnMo
 	float *row = palloc(sizeof(float) * dim);
 	float *x = palloc(sizeof(float) * dim);
 	float *centroid = palloc(sizeof(float) * dim);
-	float *scratch =
-		palloc(sizeof(float) * Max(ann_pq_encode_scratch_floats(&model->pq), (Size) dim));
+	float *scratch = palloc(sizeof(float) * ann_pq_row_scratch_floats(&model->pq));
 	uint8 *codes = palloc(model->pq.num_blocks);
 	AnnEntry entry = {.tid = ann_tid_from_pointer(tid), .codes = codes};
 	bool has_second = model->soar_lambda > 0;
@@ -39,11 +47,11 @@ ann_encode_and_append(Relation index, const AnnTypeSupport *support, const AnnMo
 		return false;
 	ann_model_rotate(model, row, 1, x);
 	ann_tree_nearest(index, model, x, &leaf, centroid, has_second ? &scored : NULL);
-	if (!ann_pq_encode_row(&model->pq, model->form, x, centroid, codes, &entry.factors, scratch) ||
+	if (!encode_row(model, x, centroid, &entry, codes, scratch) ||
 		!ann_leaf_append(index, model, &leaf, &entry, exact))
 		return false;
 	if (has_second && ann_tree_second(index, model, x, &scored, &leaf, &second, centroid) &&
-		ann_pq_encode_row(&model->pq, model->form, x, centroid, codes, &entry.factors, scratch))
+		encode_row(model, x, centroid, &entry, codes, scratch))
 	{
 		entry.secondary = true;
 		ANN_FAULT("second-entry");

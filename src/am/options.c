@@ -29,6 +29,13 @@ static relopt_enum_elt_def switch_values[] = {
 	{"true", ANN_SWITCH_ON},   {"false", ANN_SWITCH_OFF}, {NULL, 0},
 };
 
+static relopt_enum_elt_def quantizer_values[] = {
+	{"pq", ANN_QUANTIZER_PQ},
+	{"sq8", ANN_QUANTIZER_SQ8},
+	{"flat", ANN_QUANTIZER_FLAT},
+	{NULL, 0},
+};
+
 static const struct config_enum_entry iterative_scan_values[] = {
 	{"off", ANN_ITERATIVE_OFF, false},
 	{"relaxed_order", ANN_ITERATIVE_RELAXED, false},
@@ -86,8 +93,17 @@ define_reloptions(void)
 					  "Candidates read exactly per batch (-1: automatic, 0: none)", -1, -1, INT_MAX,
 					  run);
 	add_int_reloption(ann_relopt_kind, "dimensions_per_block",
-					  "Dimensions coded in 4 bits (0: automatic)", 0, 0,
+					  "Dimensions coded together, in nbits (0: automatic)", 0, 0,
 					  ANN_MAX_DIMENSIONS_PER_BLOCK, build);
+	add_enum_reloption(ann_relopt_kind, "quantizer", "What rows are coded by", quantizer_values,
+					   ANN_QUANTIZER_PQ, "Valid values are \"pq\", \"sq8\" and \"flat\".", build);
+	add_int_reloption(
+		ann_relopt_kind, "nbits",
+		"Bits of a code for each block of dimensions: 4 or 8 (0: the quantizer's own)", 0, 0, 8,
+		build);
+	add_enum_reloption(ann_relopt_kind, "residual_quantization",
+					   "Code what rows differ by from the centroid of their leaf", switch_values,
+					   ANN_SWITCH_AUTO, "Valid values are \"auto\", \"on\" and \"off\".", build);
 	add_int_reloption(ann_relopt_kind, "training_sample_size",
 					  "Rows that centroids and codes are trained on (0: automatic)", 0, 0, INT_MAX,
 					  build);
@@ -109,6 +125,59 @@ ann_am_init(void)
 {
 	define_gucs();
 	define_reloptions();
+}
+
+static ANN_NORETURN void
+refuse_for_quantizer(const char *option, const AnnOptions *options, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("option \"%s\" does not go with quantizer \"%s\"", option,
+						   quantizer_values[options->quantizer].string_val),
+					errhint("%s", hint)));
+}
+
+/* Options of the code that contradict one another. */
+static void
+check_code_options(const AnnOptions *options)
+{
+	static const char *const flat_hint = "A flat index has no codes; leave the option out.";
+	static const char *const sq8_hint =
+		"It codes each dimension by itself in 8 bits; leave the option out.";
+
+	if (options->nbits != 0 && options->nbits != 4 && options->nbits != 8)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("value %d out of bounds for option \"nbits\"", options->nbits),
+						errdetail("The value must be 4 or 8, or 0 for the quantizer's own.")));
+	if (options->quantizer == ANN_QUANTIZER_SQ8)
+	{
+		if (options->nbits == 4)
+			refuse_for_quantizer("nbits", options, sq8_hint);
+		if (options->dimensions_per_block > 1)
+			refuse_for_quantizer("dimensions_per_block", options, sq8_hint);
+	}
+	if (options->quantizer == ANN_QUANTIZER_FLAT)
+	{
+		if (options->nbits != 0)
+			refuse_for_quantizer("nbits", options, flat_hint);
+		if (options->dimensions_per_block > 0)
+			refuse_for_quantizer("dimensions_per_block", options, flat_hint);
+		if (options->rotation == ANN_SWITCH_ON)
+			refuse_for_quantizer("rotation", options, flat_hint);
+		if (options->residual_quantization != ANN_SWITCH_AUTO)
+			refuse_for_quantizer("residual_quantization", options, flat_hint);
+	}
+}
+
+/* What a range of one option cannot say. */
+static void
+check_options(const AnnOptions *options)
+{
+	if (options->soar_lambda < 0 && options->soar_lambda != -1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("value %g out of bounds for option \"soar_lambda\"", options->soar_lambda),
+				 errdetail("The value must be -1, or between 0 and %d.", ANN_MAX_SOAR_LAMBDA)));
+	check_code_options(options);
 }
 
 bytea *
@@ -140,16 +209,19 @@ annivf_options(Datum reloptions, bool validate)
 		{.optname = "soar_lambda",
 		 .opttype = RELOPT_TYPE_REAL,
 		 .offset = offsetof(AnnOptions, soar_lambda)},
+		{.optname = "quantizer",
+		 .opttype = RELOPT_TYPE_ENUM,
+		 .offset = offsetof(AnnOptions, quantizer)},
+		{.optname = "nbits", .opttype = RELOPT_TYPE_INT, .offset = offsetof(AnnOptions, nbits)},
+		{.optname = "residual_quantization",
+		 .opttype = RELOPT_TYPE_ENUM,
+		 .offset = offsetof(AnnOptions, residual_quantization)},
 	};
 	AnnOptions *options = (AnnOptions *) build_reloptions(
 		reloptions, validate, ann_relopt_kind, sizeof(AnnOptions), elements, lengthof(elements));
 
-	/* A range cannot leave out what lies between -1 and 0. */
-	if (validate && options != NULL && options->soar_lambda < 0 && options->soar_lambda != -1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("value %g out of bounds for option \"soar_lambda\"", options->soar_lambda),
-				 errdetail("The value must be -1, or between 0 and %d.", ANN_MAX_SOAR_LAMBDA)));
+	if (validate && options != NULL)
+		check_options(options);
 	return (bytea *) options;
 }
 

@@ -15,7 +15,7 @@
  *		Jaccard	  est = 1 - <q,u> / (bits of q + b - <q,u>)	  sd = 0
  *
  *	  with q' the query less the mean (normalised first under cosine), y = s u the decoded residual, or
- *	  u the decoded row (core/absolute.h).
+ *	  u the decoded row (core/absolute.h). Where residuals are those from the origin, c = 0.
  */
 #include "postgres.h"
 
@@ -41,9 +41,8 @@ scale_of(const AnnMetricTraits *traits, const float *values, int dim)
 static float *
 make_vector(const AnnModel *model, const float *values)
 {
-	int padded = Max(model->dim, model->pq.num_blocks * model->pq.width);
 	double scale = scale_of(model->traits, values, model->dim);
-	float *vector = palloc0(sizeof(float) * padded);
+	float *vector = palloc0(sizeof(float) * ann_pq_padded_dim(&model->pq));
 	float *row = palloc(sizeof(float) * model->dim);
 
 	for (int i = 0; i < model->dim; i++)
@@ -72,8 +71,7 @@ make_table(AnnQuery *query, const AnnModel *model, float factor)
 	if (model->form == ANN_CODE_L1)
 		ann_l1_table(&model->pq, query->vector, table);
 	else
-		ann_kernels->query_table(query->vector, model->pq.codebook, num_blocks, model->pq.width,
-								 table);
+		ann_pq_query_table(&model->pq, query->vector, table);
 	ann_pq_round_table(table, num_blocks, model->table_bits, query->low, query->high, &step, &base);
 	pfree(table);
 	query->bounds.step = factor * step;
@@ -90,7 +88,7 @@ make_bits_table(AnnQuery *query, const AnnModel *model, const float *values)
 {
 	int num_blocks = model->pq.num_blocks;
 	Size entries = (Size) num_blocks * ANN_CODEWORDS;
-	float *bits = palloc0(sizeof(float) * num_blocks * model->pq.width);
+	float *bits = palloc0(sizeof(float) * ann_pq_padded_dim(&model->pq));
 	float *table = palloc(sizeof(float) * entries);
 
 	memcpy(bits, values, sizeof(float) * model->dim);
@@ -98,7 +96,7 @@ make_bits_table(AnnQuery *query, const AnnModel *model, const float *values)
 	if (model->form == ANN_CODE_L1)
 		ann_l1_table(&model->pq, bits, table);
 	else
-		ann_kernels->query_table(bits, model->pq.codebook, num_blocks, model->pq.width, table);
+		ann_pq_query_table(&model->pq, bits, table);
 	ann_whole_table(table, num_blocks, query->low);
 	query->bounds.step = 1;
 	pfree(table);
@@ -126,6 +124,9 @@ ann_query_init(AnnQuery *query, const AnnModel *model, const float *values, floa
 	memset(query, 0, sizeof(*query));
 	query->metric = model->metric;
 	query->vector = make_vector(model, values);
+	query->from_origin = model->from_origin;
+	query->origin_score =
+		model->form == ANN_CODE_L2 ? ann_kernels->norm_squared(query->vector, model->dim) : 0;
 	query->freedom = Max(model->dim - 1, 1);
 	query->bounds.z = z;
 	/* The errors of the float sums in est, which grow like the root of their length. */
@@ -197,6 +198,11 @@ void
 ann_query_bounds(const AnnQuery *query, float score, float norm2, AnnBoundParams *bounds)
 {
 	*bounds = query->bounds;
+	if (query->from_origin)
+	{
+		score = query->origin_score;
+		norm2 = 0;
+	}
 	switch (query->metric)
 	{
 		case ANN_METRIC_L2:

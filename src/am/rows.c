@@ -111,7 +111,7 @@ ann_rows_next(AnnScan *so)
 		/* What lies above the best row read need not be read for it. */
 		if (head != NULL && !isnan(head->distance))
 			max_key = ann_query_key(so->support->metric, head->distance);
-		num = BOUND_BATCH;
+		num = ann_model_is_flat(&so->search->model) ? ANN_MAX_BATCH : BOUND_BATCH;
 	}
 	num = ann_search_take(so->search, candidates, num, max_key);
 	if (so->num_candidates > 0)

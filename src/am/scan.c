@@ -168,6 +168,9 @@ start_search(AnnScan *so, Relation index, const AnnMetaData *meta, const float *
 	if (meta->model == 0)
 		return;
 	num_first = so->request.num_leaves > 0 ? so->request.num_leaves : ann_effective_leaves(index);
+	/* Without codes there is no best to read first: all rows of the searched leaves are read. */
+	if (meta->quantizer == ANN_QUANTIZER_FLAT)
+		so->num_candidates = -1;
 	so->search = ann_search_begin(index, meta, query, num_first, so->num_candidates < 0, &so->exact,
 								  &so->stats);
 	set_limit(so);

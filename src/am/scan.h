@@ -188,6 +188,8 @@ typedef struct AnnQuery
 	double weight;         /* inner product: w */
 	double freedom;        /* max(D - 1, 1) */
 	double num_bits;       /* Jaccard: bits that are set */
+	bool from_origin;      /* residuals are those from the origin, not from centroids */
+	float origin_score;    /* then: the score that a centroid there has */
 	AnnBoundParams bounds; /* those parts that are the same for all leaves */
 } AnnQuery;
 

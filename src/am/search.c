@@ -39,7 +39,6 @@
 
 #include "am/scan.h"
 #include "core/absolute.h"
-#include "core/absolute.h"
 
 /* Leaves that have a say in the inner product's weight. */
 #define WEIGHT_LEAVES 32
@@ -118,7 +117,9 @@ ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, u
 		ann_taken_init(&search->taken, search->context, ANN_SHARE_CANDIDATES / 2);
 	search->max_keep =
 		Max(ANN_SHARE_CANDIDATES / (search->has_seconds ? 2 : 1) / (2 * sizeof(AnnCandidate)), 2);
-	init_pool(search, Min(ANN_FIRST_KEEP, search->max_keep));
+	/* Without codes all candidates will be taken. */
+	init_pool(search, ann_model_is_flat(&search->model) ? search->max_keep
+														: Min(ANN_FIRST_KEEP, search->max_keep));
 	search->late_room = ANN_LATE_BATCH + Max(search->model.slots_per_page, 1) * ANN_BLOCK_LANES;
 	search->late = palloc(sizeof(AnnCandidate) * search->late_room);
 	return search;
@@ -177,7 +178,7 @@ block_keys(AnnSearch *search, const void *block, float keys[ANN_BLOCK_LANES])
 	const float *b = (const float *) (bytes + layout->offset_b);
 	const uint16 *s = (const uint16 *) (bytes + layout->offset_s);
 	const uint16 *err = (const uint16 *) (bytes + layout->offset_err);
-	bool is_linear = search->model.form != ANN_CODE_OVERLAP;
+	bool is_linear = search->model.form != ANN_CODE_OVERLAP || ann_model_is_flat(&search->model);
 	pg_attribute_aligned(64) uint32 acc[ANN_BLOCK_LANES];
 
 	if (search->model.slots_per_page > 0 && search->query.high == NULL && is_linear)

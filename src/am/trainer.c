@@ -45,30 +45,63 @@ iterations(const AnnBuilder *builder)
 }
 
 /*
- * Dimensions coded in 4 bits. Up to 32 dimensions a code of one each costs nothing; 2 to 256 and 4
- * beyond are design decisions backed by measurement (src/README, "The codec"). From 1,920 on, as
- * many as keep a block of 32 codes on one page.
+ * Up to 32 dimensions a code of one each costs nothing; 2 to 256 and 4 beyond are design decisions
+ * backed by measurement (src/README, "The codec"). From 1,920 on, as many as keep a block of 32 codes
+ * of 4 bits on one page; half as many for 8.
  */
-static int
-choose_width(const AnnBuilder *builder)
+int
+ann_builder_auto_width(int dim, int layers)
 {
-	int dim = builder->meta.dim;
-	int max_blocks = (ANN_PAGE_PAYLOAD - 472) / ANN_CODEWORDS;
+	int max_blocks = (ANN_PAGE_PAYLOAD - 472) / ANN_CODEWORDS / layers;
 
-	if (ann_metric_traits(builder->meta.metric)->is_bits)
-	{
-		if (builder->options.dimensions_per_block > 0 &&
-			builder->options.dimensions_per_block != ANN_BITS_WIDTH)
-			ereport(NOTICE, (errmsg("codes of bits have %d dimensions per block", ANN_BITS_WIDTH)));
-		return ANN_BITS_WIDTH;
-	}
-	if (builder->options.dimensions_per_block > 0)
-		return Min(builder->options.dimensions_per_block, dim);
 	if (dim <= 32)
 		return 1;
 	if (dim <= 256)
 		return 2;
 	return Max(4, (dim + max_blocks - 1) / max_blocks);
+}
+
+static uint32
+choose_width(const AnnBuilder *builder, int layers)
+{
+	int wanted = builder->options.dimensions_per_block;
+
+	if (ann_metric_traits(builder->meta.metric)->is_bits)
+	{
+		if (wanted > 0 && wanted != ANN_BITS_WIDTH)
+			ereport(NOTICE, (errmsg("codes of bits have %d dimensions per block", ANN_BITS_WIDTH)));
+		return ANN_BITS_WIDTH;
+	}
+	return wanted > 0 ? Min((uint32) wanted, builder->meta.dim)
+					  : (uint32) ann_builder_auto_width(builder->meta.dim, layers);
+}
+
+/* The size of the code, and what it is of, as the options say. */
+static void
+choose_code(AnnBuilder *builder)
+{
+	const AnnOptions *options = &builder->options;
+	AnnMetaData *meta = &builder->meta;
+	AnnPq pq;
+
+	meta->quantizer = options->quantizer;
+	if (options->quantizer == ANN_QUANTIZER_FLAT)
+		meta->layers = meta->width = 0;
+	else if (options->quantizer == ANN_QUANTIZER_SQ8)
+	{
+		meta->layers = 2;
+		meta->width = 1;
+	}
+	else
+	{
+		meta->layers = options->nbits == 8 ? 2 : 1;
+		meta->width = choose_width(builder, meta->layers);
+	}
+	ann_pq_shape(&pq, meta->quantizer, meta->dim, meta->width, meta->layers);
+	meta->num_blocks = pq.num_blocks;
+	if (options->residual_quantization == ANN_SWITCH_OFF &&
+		!ann_form_is_absolute(ann_metric_traits(meta->metric)->form))
+		meta->flags |= ANN_META_FROM_ORIGIN;
 }
 
 /* Of an automatic number of leaves. Where the codes of a leaf take long to score, leaves are smaller. */
@@ -245,12 +278,13 @@ assign_residuals(AnnBuilder *builder, const float *rows, int num, AnnNearLeaf *n
 	pfree(scratch);
 }
 
+/* centroid: NULL where residuals are those from the origin. */
 static void
 take_unit_residual(float *row, const float *centroid, int dim)
 {
 	float norm;
 
-	for (int d = 0; d < dim; d++)
+	for (int d = 0; d < dim && centroid != NULL; d++)
 		row[d] -= centroid[d];
 	norm = sqrtf(ann_kernels->norm_squared(row, dim));
 	for (int d = 0; d < dim; d++)
@@ -273,6 +307,7 @@ take_residuals(AnnBuilder *builder)
 	uint32 leaf[RESIDUALS_BATCH];
 	float distance[RESIDUALS_BATCH];
 	bool is_absolute = ann_form_is_absolute(ann_metric_traits(builder->meta.metric)->form);
+	bool from_origin = (builder->meta.flags & ANN_META_FROM_ORIGIN) != 0;
 	double energy = 0;
 
 	sample->num = Min(sample->num, CODES_SAMPLE);
@@ -287,8 +322,9 @@ take_residuals(AnnBuilder *builder)
 		{
 			energy += distance[i];
 			if (!is_absolute)
-				take_unit_residual(rows + (Size) i * dim,
-								   builder->set.centroids + (Size) leaf[i] * dim, dim);
+				take_unit_residual(
+					rows + (Size) i * dim,
+					from_origin ? NULL : builder->set.centroids + (Size) leaf[i] * dim, dim);
 		}
 	}
 	pfree(near);
@@ -373,8 +409,7 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 
 	mean = center_sample(builder, meta->dim);
 	hold_out_queries(builder, meta->dim);
-	meta->width = choose_width(builder);
-	meta->num_blocks = (meta->dim + meta->width - 1) / meta->width;
+	choose_code(builder);
 	meta->trained_rows = builder->sample.num;
 	train_centroids(builder, meta->dim);
 	ann_soar_train(builder, mean);

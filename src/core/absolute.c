@@ -24,10 +24,9 @@ bool
 ann_absolute_encode(const AnnPq *pq, AnnCodeForm form, const float *x, uint8_t *codes,
 					AnnFactors *factors, float *scratch)
 {
-	size_t padded_dim = (size_t) pq->num_blocks * pq->width;
+	size_t padded_dim = ann_pq_padded_dim(pq);
 	float *row = scratch;
 	float *decoded = scratch + padded_dim;
-	float *table = decoded + padded_dim;
 	double num_bits = 0;
 	double error = 0;
 	float err;
@@ -35,8 +34,7 @@ ann_absolute_encode(const AnnPq *pq, AnnCodeForm form, const float *x, uint8_t *
 	memset(row, 0, padded_dim * sizeof(float));
 	for (int d = 0; d < pq->dim; d++)
 		row[d] = form == ANN_CODE_L1 ? x[d] : (float) (x[d] > 0);
-	ann_kernels->query_table(row, pq->codebook, pq->num_blocks, pq->width, table);
-	ann_kernels->encode(table, pq->bias, pq->num_blocks, codes);
+	ann_pq_encode(pq, row, codes, decoded + padded_dim);
 	ann_pq_decode(pq, codes, decoded);
 	for (int d = 0; d < pq->dim; d++)
 	{

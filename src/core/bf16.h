@@ -9,6 +9,8 @@
 
 #include "core/base.h"
 
+#define ANN_BF16_INFINITY 0x7f80
+
 static inline float
 ann_bf16_to_float(uint16_t value)
 {

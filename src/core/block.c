@@ -30,7 +30,7 @@ ann_block_layout_init(AnnBlockLayout *layout, const char **reason)
 		*reason = "filter columns are of a later version";
 	else if (layout->refine_bytes != 0)
 		*reason = "refine pointers are of a later version";
-	else if (layout->num_blocks < 1 || layout->num_blocks > ANN_MAX_DIM)
+	else if (layout->num_blocks > ANN_MAX_LAYERS * ANN_MAX_DIM)
 		*reason = "number of code blocks out of range";
 	else
 	{

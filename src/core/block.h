@@ -47,7 +47,7 @@ typedef struct AnnBlockLayout
 	uint16_t factor_bytes; /* 8: b, s, err */
 	uint16_t filter_bytes; /* 0 */
 	uint16_t refine_bytes; /* 0 */
-	uint32_t num_blocks;   /* of the code */
+	uint32_t num_blocks;   /* of the code; 0: rows have none */
 	/* derived by ann_block_layout_init */
 	uint32_t offset_b;
 	uint32_t offset_s;

@@ -115,6 +115,18 @@ typedef struct AnnKernels
 	void (*encode)(const float *table, const float *bias, int num_blocks, uint8_t *codes);
 
 	/*
+	 * Encode in two layers (core/pq.h): the table, bias and codebook of 2 * num_blocks blocks; codes[m]
+	 * and codes[num_blocks + m] = the pair (i, j) with the least
+	 *
+	 *	  bias[a] - 2 * table[a] + bias[b] - 2 * table[b] + 2 <codeword a, codeword b>
+	 *
+	 * for a = m * 16 + i, b = (num_blocks + m) * 16 + j; the lowest j, then the lowest i on ties. Always
+	 * below 16; of NaN any.
+	 */
+	void (*encode_pairs)(const float *table, const float *bias, const float *codebook,
+						 int num_blocks, int width, uint8_t *codes);
+
+	/*
 	 * LUT16 block scan: for each of the 32 lanes, ADDS sum_m table[m * 16 + code(m, lane)] to
 	 * acc[lane]. codes: num_blocks * 16 bytes, byte m * 16 + j holds lane j in its low and lane
 	 * j + 16 in its high nibble. table: num_blocks * 16 bytes. Sums are exact (u32) for any

@@ -579,6 +579,7 @@ const AnnKernels ann_kernels_avx2 = {
 	.ip_rows_f32 = ann_ip_rows_f32_avx2,
 	.query_table = ann_query_table_avx2,
 	.encode = ann_encode_avx2,
+	.encode_pairs = ann_encode_pairs_avx2,
 	.accumulate = ann_accumulate_avx2,
 	.bounds = ann_bounds_avx2,
 	.score = ann_score_avx2,

@@ -83,6 +83,82 @@ ann_encode_avx2(const float *table, const float *bias, int num_blocks, uint8_t *
 	}
 }
 
+/* The best first codeword of each second one: costs and numbers, eight of them in a register. */
+typedef struct Partners
+{
+	__m256 cost_f32x8;
+	__m256i number_i32x8;
+} Partners;
+
+static ANN_INLINE void
+take_lesser(Partners *best, __m256 value_f32x8, int i)
+{
+	__m256 less_f32x8 = _mm256_cmp_ps(value_f32x8, best->cost_f32x8, _CMP_LT_OQ);
+
+	best->cost_f32x8 = _mm256_blendv_ps(best->cost_f32x8, value_f32x8, less_f32x8);
+	best->number_i32x8 = _mm256_blendv_epi8(best->number_i32x8, _mm256_set1_epi32(i),
+											_mm256_castps_si256(less_f32x8));
+}
+
+/* a, b: codewords of a block in both layers; table, bias: of the first. */
+static ANN_INLINE void
+best_partners(const float *table, const float *bias, const float *a, const float *b, int width,
+			  Partners *low, Partners *high)
+{
+	*low = (Partners){_mm256_set1_ps(INFINITY), _mm256_setzero_si256()};
+	*high = *low;
+	for (int i = 0; i < ANN_CODEWORDS; i++)
+	{
+		__m256 own_f32x8 = _mm256_set1_ps(bias[i] - 2 * table[i]);
+		__m256 low_f32x8 = _mm256_setzero_ps();
+		__m256 high_f32x8 = _mm256_setzero_ps();
+		__m256 two_f32x8 = _mm256_set1_ps(2);
+
+		for (int d = 0; d < width; d++)
+		{
+			__m256 a_f32x8 = _mm256_broadcast_ss(a + d * ANN_CODEWORDS + i);
+
+			low_f32x8 = _mm256_fmadd_ps(a_f32x8, _mm256_loadu_ps(b + d * ANN_CODEWORDS), low_f32x8);
+			high_f32x8 =
+				_mm256_fmadd_ps(a_f32x8, _mm256_loadu_ps(b + d * ANN_CODEWORDS + 8), high_f32x8);
+		}
+		take_lesser(low, _mm256_fmadd_ps(two_f32x8, low_f32x8, own_f32x8), i);
+		take_lesser(high, _mm256_fmadd_ps(two_f32x8, high_f32x8, own_f32x8), i);
+	}
+}
+
+void
+ann_encode_pairs_avx2(const float *table, const float *bias, const float *codebook, int num_blocks,
+					  int width, uint8_t *codes)
+{
+	size_t stride = (size_t) width * ANN_CODEWORDS;
+
+	for (int m = 0; m < num_blocks; m++)
+	{
+		size_t first = (size_t) m * ANN_CODEWORDS;
+		size_t second = (size_t) (num_blocks + m) * ANN_CODEWORDS;
+		float cost[ANN_CODEWORDS];
+		int32_t partner[ANN_CODEWORDS];
+		int chosen = 0;
+		Partners low;
+		Partners high;
+
+		best_partners(table + first, bias + first, codebook + m * stride,
+					  codebook + (num_blocks + m) * stride, width, &low, &high);
+		_mm256_storeu_ps(
+			cost, _mm256_add_ps(low.cost_f32x8, encode_values(table + second, bias + second)));
+		_mm256_storeu_ps(
+			cost + 8,
+			_mm256_add_ps(high.cost_f32x8, encode_values(table + second + 8, bias + second + 8)));
+		_mm256_storeu_si256((__m256i *) partner, low.number_i32x8);
+		_mm256_storeu_si256((__m256i *) (partner + 8), high.number_i32x8);
+		for (int j = 1; j < ANN_CODEWORDS; j++)
+			chosen = cost[j] < cost[chosen] ? j : chosen;
+		codes[m] = (uint8_t) partner[chosen];
+		codes[num_blocks + m] = (uint8_t) chosen;
+	}
+}
+
 /* The sums of the 32 codes. */
 typedef struct BlockSums
 {

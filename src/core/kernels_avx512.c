@@ -547,8 +547,8 @@ ANN_TARGET_END
 		.nearest = ann_nearest_avx512, .l2_rows_bf16 = ann_l2_rows_bf16_avx512,                    \
 		.ip_rows_bf16 = ann_ip_rows_bf16_avx512, .l2_rows_f32 = ann_l2_rows_f32_avx512,            \
 		.ip_rows_f32 = ann_ip_rows_f32_avx512, .query_table = ann_query_table_avx512,              \
-		.encode = ann_encode_avx512, .accumulate = accumulate_function,                            \
-		.bounds = ann_bounds_avx512, .score = score_function,                                      \
+		.encode = ann_encode_avx512, .encode_pairs = ann_encode_pairs_avx512,                      \
+		.accumulate = accumulate_function, .bounds = ann_bounds_avx512, .score = score_function,   \
 	}
 
 const AnnKernels ann_kernels_avx512 = AVX512_TABLE(ann_accumulate_avx512, ann_score_avx512);

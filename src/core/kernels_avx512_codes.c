@@ -74,6 +74,52 @@ ann_encode_avx512(const float *table, const float *bias, int num_blocks, uint8_t
 	}
 }
 
+void
+ann_encode_pairs_avx512(const float *table, const float *bias, const float *codebook,
+						int num_blocks, int width, uint8_t *codes)
+{
+	size_t stride = (size_t) width * ANN_CODEWORDS;
+	__m512 two_f32x16 = _mm512_set1_ps(2);
+
+	for (int m = 0; m < num_blocks; m++)
+	{
+		size_t first = (size_t) m * ANN_CODEWORDS;
+		size_t second = (size_t) (num_blocks + m) * ANN_CODEWORDS;
+		const float *a = codebook + m * stride;
+		const float *b = codebook + (num_blocks + m) * stride;
+		__m512 cost_f32x16 = _mm512_set1_ps(INFINITY);
+		__m512i partner_i32x16 = _mm512_setzero_si512();
+		int32_t partner[ANN_CODEWORDS];
+		unsigned least;
+		int chosen;
+
+		for (int i = 0; i < ANN_CODEWORDS; i++)
+		{
+			__m512 value_f32x16 = _mm512_setzero_ps();
+			__mmask16 less;
+
+			for (int d = 0; d < width; d++)
+				value_f32x16 =
+					_mm512_fmadd_ps(_mm512_set1_ps(a[d * ANN_CODEWORDS + i]),
+									_mm512_loadu_ps(b + d * ANN_CODEWORDS), value_f32x16);
+			value_f32x16 = _mm512_fmadd_ps(two_f32x16, value_f32x16,
+										   _mm512_set1_ps(bias[first + i] - 2 * table[first + i]));
+			less = _mm512_cmp_ps_mask(value_f32x16, cost_f32x16, _CMP_LT_OQ);
+			cost_f32x16 = _mm512_mask_mov_ps(cost_f32x16, less, value_f32x16);
+			partner_i32x16 = _mm512_mask_mov_epi32(partner_i32x16, less, _mm512_set1_epi32(i));
+		}
+		cost_f32x16 =
+			_mm512_add_ps(cost_f32x16, _mm512_fnmadd_ps(two_f32x16, _mm512_loadu_ps(table + second),
+														_mm512_loadu_ps(bias + second)));
+		least = _mm512_cmp_ps_mask(cost_f32x16, _mm512_set1_ps(_mm512_reduce_min_ps(cost_f32x16)),
+								   _CMP_EQ_OQ);
+		_mm512_storeu_si512(partner, partner_i32x16);
+		chosen = least == 0 ? 0 : __builtin_ctz(least);
+		codes[m] = (uint8_t) partner[chosen];
+		codes[num_blocks + m] = (uint8_t) chosen;
+	}
+}
+
 /* The sums of codes 0 to 15, and of codes 16 to 31, the high nibbles. */
 typedef struct BlockSums
 {

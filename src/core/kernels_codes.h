@@ -15,6 +15,9 @@
 									  int width, float *out);                                      \
 	extern void ann_encode_##isa(const float *table, const float *bias, int num_blocks,            \
 								 uint8_t *codes);                                                  \
+	extern void ann_encode_pairs_##isa(const float *table, const float *bias,                      \
+									   const float *codebook, int num_blocks, int width,           \
+									   uint8_t *codes);                                            \
 	extern void ann_accumulate_##isa(const uint8_t *codes, const uint8_t *table, int num_blocks,   \
 									 uint32_t acc[ANN_BLOCK_LANES]);                               \
 	extern uint32_t ann_bounds_##isa(const uint32_t acc[ANN_BLOCK_LANES], const float *b,          \

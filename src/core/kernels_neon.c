@@ -531,6 +531,7 @@ const AnnKernels ann_kernels_neon = {
 	.ip_rows_f32 = ann_ip_rows_f32_neon,
 	.query_table = ann_query_table_neon,
 	.encode = ann_encode_neon,
+	.encode_pairs = ann_encode_pairs_neon,
 	.accumulate = ann_accumulate_neon,
 	.bounds = ann_bounds_neon,
 	.score = ann_score_neon,

@@ -6,6 +6,7 @@
  *	  16 codewords are four registers; 16 bytes of codes, one block of 32 lanes, are one.
  */
 #include "core/kernels_codes.h"
+#include "core/kernels_pairs.h"
 
 #if defined(__aarch64__)
 
@@ -95,6 +96,13 @@ add_to_acc(uint32_t *acc, uint16x8_t sums_u16x8)
  * The x86 kernels add bytes without widening them, as 16-bit lanes. Here the addition itself widens
  * (uaddw), at no cost.
  */
+void
+ann_encode_pairs_neon(const float *table, const float *bias, const float *codebook, int num_blocks,
+					  int width, uint8_t *codes)
+{
+	ann_encode_pairs_plain(table, bias, codebook, num_blocks, width, codes);
+}
+
 void
 ann_accumulate_neon(const uint8_t *codes, const uint8_t *table, int num_blocks,
 					uint32_t acc[ANN_BLOCK_LANES])

@@ -14,6 +14,7 @@
 
 #include "core/bf16.h"
 #include "core/half.h"
+#include "core/kernels_pairs.h"
 
 #define LANES 8
 
@@ -240,6 +241,13 @@ ann_encode_scalar(const float *table, const float *bias, int num_blocks, uint8_t
 }
 
 static void
+ann_encode_pairs_scalar(const float *table, const float *bias, const float *codebook,
+						int num_blocks, int width, uint8_t *codes)
+{
+	ann_encode_pairs_plain(table, bias, codebook, num_blocks, width, codes);
+}
+
+static void
 ann_accumulate_scalar(const uint8_t *codes, const uint8_t *table, int num_blocks,
 					  uint32_t acc[ANN_BLOCK_LANES])
 {
@@ -311,6 +319,7 @@ const AnnKernels ann_kernels_scalar = {
 	.ip_rows_f32 = ann_ip_rows_f32_scalar,
 	.query_table = ann_query_table_scalar,
 	.encode = ann_encode_scalar,
+	.encode_pairs = ann_encode_pairs_scalar,
 	.accumulate = ann_accumulate_scalar,
 	.bounds = ann_bounds_scalar,
 	.score = ann_score_scalar,

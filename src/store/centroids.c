@@ -168,14 +168,14 @@ ann_centroids_table(const AnnModel *model, AnnCodeForm form, const float *vector
 					uint8 *table, AnnBoundParams *bounds)
 {
 	const AnnPq *pq = &model->centroid_pq;
-	float *padded = palloc0(sizeof(float) * pq->num_blocks * pq->width);
+	float *padded = palloc0(sizeof(float) * ann_pq_padded_dim(pq));
 	float *floats = palloc(sizeof(float) * pq->num_blocks * ANN_CODEWORDS);
 	float factor = form == ANN_CODE_IP ? -1 : -2;
 	float step;
 	float base;
 
 	memcpy(padded, vector, sizeof(float) * model->dim);
-	ann_kernels->query_table(padded, pq->codebook, pq->num_blocks, pq->width, floats);
+	ann_pq_query_table(pq, padded, floats);
 	ann_pq_round_table(floats, pq->num_blocks, 8, table, NULL, &step, &base);
 	memset(bounds, 0, sizeof(*bounds));
 	bounds->step = factor * step;

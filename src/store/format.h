@@ -74,8 +74,9 @@ typedef enum AnnMetric
 
 typedef enum AnnSectionKind
 {
-	ANN_SECTION_MEAN = 1,          /* dim floats */
-	ANN_SECTION_CODEBOOK,          /* num_blocks * width * 16 floats, 16 codewords innermost */
+	ANN_SECTION_MEAN = 1, /* dim floats */
+	/* num_blocks * width * 16 floats, 16 codewords innermost; none where rows have no code */
+	ANN_SECTION_CODEBOOK,
 	ANN_SECTION_TREE,              /* chain of node pages; bytes = number of leaves */
 	ANN_SECTION_CALIBRATION,       /* AnnCalibrationData */
 	ANN_SECTION_CENTROID_CODEBOOK, /* as CODEBOOK, for centroids; optional with CODES and PARENTS */
@@ -129,7 +130,9 @@ typedef struct AnnCalibrationData
 #define ANN_META_F32_CENTROIDS 0x0001 /* centroids are f32, else bf16 */
 #define ANN_META_TABLE16 0x0002       /* query tables of 16 bits, else 8 */
 #define ANN_META_ROTATED 0x0004       /* there is a rotation */
-#define ANN_META_FLAGS (ANN_META_F32_CENTROIDS | ANN_META_TABLE16 | ANN_META_ROTATED)
+#define ANN_META_FROM_ORIGIN 0x0008   /* residuals are those from the origin, else from centroids */
+#define ANN_META_FLAGS                                                                             \
+	(ANN_META_F32_CENTROIDS | ANN_META_TABLE16 | ANN_META_ROTATED | ANN_META_FROM_ORIGIN)
 
 /* Dimensions that may be rotated: the matrix is part of the model, which a backend caches. */
 #define ANN_MAX_ROTATED_DIM 1000
@@ -144,6 +147,9 @@ typedef struct AnnBuildOptions
 	int32 seed;
 	int32 rotation; /* AnnSwitch */
 	float soar_lambda;
+	int32 quantizer; /* AnnQuantizer */
+	int32 nbits;
+	int32 residual_quantization; /* AnnSwitch */
 } AnnBuildOptions;
 
 typedef struct AnnMetaData
@@ -160,7 +166,9 @@ typedef struct AnnMetaData
 	AnnBuildOptions options;
 	/* of the model in force; zero while untrained */
 	uint32 num_leaves;
-	uint32 width;     /* dimensions per block */
+	uint32 quantizer; /* AnnQuantizer */
+	uint32 width;     /* dimensions per block; 0: rows have no code */
+	uint32 layers;    /* nibbles of a block of dimensions */
 	uint16 tid_bytes; /* block layout, see core/block.h */
 	uint16 factor_bytes;
 	uint16 filter_bytes;

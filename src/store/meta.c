@@ -72,15 +72,35 @@ validate_centroid_codes(const AnnMetaData *meta)
 	return validate_parents(meta);
 }
 
+/* Is the code's size one that a quantiser may have? */
+static bool
+is_possible_code(const AnnMetaData *meta)
+{
+	AnnPq pq;
+
+	if (meta->quantizer == ANN_QUANTIZER_FLAT)
+		return meta->width == 0 && meta->layers == 0 && meta->num_blocks == 0;
+	if (meta->width == 0 || meta->width > ANN_MAX_DIM || meta->layers == 0 ||
+		meta->layers > ANN_MAX_LAYERS)
+		return false;
+	if (meta->quantizer == ANN_QUANTIZER_SQ8 && (meta->width != 1 || meta->layers != 2))
+		return false;
+	ann_pq_shape(&pq, meta->quantizer, meta->dim, meta->width, meta->layers);
+	return meta->num_blocks == (uint32) pq.num_blocks;
+}
+
 /* What is out of question for the metric's codes. */
 static const char *
 validate_form(const AnnMetaData *meta)
 {
 	const AnnMetricTraits *traits = ann_metric_traits(meta->metric);
 
-	if (ann_form_is_absolute(traits->form) && (meta->flags & ANN_META_ROTATED) != 0)
-		return "a rotation, though codes are absolute";
-	if (traits->is_bits && meta->width != ANN_BITS_WIDTH)
+	if (ann_form_is_absolute(traits->form) &&
+		(meta->flags & (ANN_META_ROTATED | ANN_META_FROM_ORIGIN)) != 0)
+		return "a rotation or an origin, though codes are absolute";
+	if (ann_form_is_absolute(traits->form) && meta->layers > 1)
+		return "impossible code size";
+	if (traits->is_bits && meta->width != ANN_BITS_WIDTH && meta->num_blocks > 0)
 		return "impossible code size";
 	if (traits->is_bits && (meta->flags & ANN_META_TABLE16) != 0)
 		return "tables of 16 bits for strings of bits";
@@ -91,15 +111,16 @@ validate_form(const AnnMetaData *meta)
 static const char *
 validate_trained(const AnnMetaData *meta)
 {
-	static const AnnSectionKind needed[] = {ANN_SECTION_MEAN, ANN_SECTION_CODEBOOK,
-											ANN_SECTION_TREE, ANN_SECTION_CALIBRATION};
+	static const AnnSectionKind needed[] = {ANN_SECTION_MEAN, ANN_SECTION_TREE,
+											ANN_SECTION_CALIBRATION, ANN_SECTION_CODEBOOK};
 	AnnBlockLayout layout;
 	const char *reason;
 
 	if (meta->dim == 0 || meta->model >= meta->next_model)
 		return "impossible model number";
-	if (meta->width == 0 || meta->width > ANN_MAX_DIM ||
-		meta->num_blocks != (meta->dim + meta->width - 1) / meta->width)
+	if (meta->quantizer > ANN_QUANTIZER_FLAT)
+		return "unknown quantizer";
+	if (!is_possible_code(meta))
 		return "impossible code size";
 	if (meta->num_leaves == 0 || meta->num_leaves > meta->next_leaf || meta->levels != 1)
 		return "impossible number of leaves";
@@ -113,7 +134,8 @@ validate_trained(const AnnMetaData *meta)
 	if (!ann_block_layout_init(&layout, &reason))
 		return reason;
 	for (int i = 0; i < (int) lengthof(needed); i++)
-		if (ann_section_find(meta, needed[i]) == NULL)
+		if (ann_section_find(meta, needed[i]) == NULL &&
+			!(needed[i] == ANN_SECTION_CODEBOOK && meta->num_blocks == 0))
 			return "a section of the model is missing";
 	if ((meta->flags & ANN_META_ROTATED) != 0 &&
 		(meta->dim > ANN_MAX_ROTATED_DIM || ann_section_find(meta, ANN_SECTION_ROTATION) == NULL))
@@ -136,6 +158,8 @@ ann_meta_validate(const AnnMetaData *meta)
 	if (meta->options.soar_lambda != -1 &&
 		!(meta->options.soar_lambda >= 0 && meta->options.soar_lambda <= ANN_MAX_SOAR_LAMBDA))
 		return "impossible option soar_lambda";
+	if (meta->options.quantizer < 0 || meta->options.quantizer > ANN_QUANTIZER_FLAT)
+		return "unknown quantizer";
 	return meta->model == 0 ? NULL : validate_trained(meta);
 }
 

@@ -27,7 +27,8 @@ typedef struct AnnModel
 	const AnnMetricTraits *traits; /* of the metric */
 	AnnCodeForm form;              /* of its codes */
 	bool f32_centroids;
-	int table_bits; /* 8 or 16 */
+	bool from_origin; /* residuals are those from the origin (mean taken off), not from centroids */
+	int table_bits;   /* 8 or 16 */
 	uint32 num_leaves;
 	BlockNumber tree_blkno; /* first node page */
 	AnnBlockLayout layout;
@@ -36,7 +37,7 @@ typedef struct AnnModel
 	uint32 node_stride; /* bytes from entry to entry */
 	float soar_lambda;  /* > 0: rows have a second entry, in another leaf; 0: they have not */
 	AnnCalibrationData calibration;
-	AnnPq pq;    /* codebook and bias point into the chunk */
+	AnnPq pq;    /* codebook and bias point into the chunk; flat: rows have no code */
 	float *mean; /* dim floats, in the chunk */
 	/* dim * dim floats, in the chunk; NULL: coordinates are as they come. All else is rotated. */
 	float *rotation;
@@ -52,6 +53,20 @@ typedef struct AnnModel
 	BlockNumber *centroid_pages; /* all pages of the centroids' codes */
 	float *parent_bias;          /* num_parents squared norms */
 } AnnModel;
+
+/* What the codes of a leaf's rows are relative to: its centroid, or the origin (NULL). */
+static inline const float *
+ann_model_origin(const AnnModel *model, const float *centroid)
+{
+	return model->from_origin ? NULL : centroid;
+}
+
+/* Do rows have no code, so that every row of a searched leaf is read? */
+static inline bool
+ann_model_is_flat(const AnnModel *model)
+{
+	return model->pq.quantizer == ANN_QUANTIZER_FLAT;
+}
 
 /*
  * Copies the metapage out, checked: ours, known version (else FEATURE_NOT_SUPPORTED with a REINDEX

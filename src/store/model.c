@@ -175,15 +175,6 @@ section_blkno(const AnnMetaData *meta, AnnSectionKind kind)
 	return section == NULL ? InvalidBlockNumber : section->first_blkno;
 }
 
-/* The numbers of a quantiser. */
-static void
-pq_numbers(AnnPq *pq, int dim, uint32 num_blocks, uint32 width)
-{
-	pq->dim = dim;
-	pq->width = width;
-	pq->num_blocks = num_blocks;
-}
-
 void
 ann_model_numbers(AnnModel *model, const AnnMetaData *meta)
 {
@@ -202,8 +193,11 @@ ann_model_numbers(AnnModel *model, const AnnMetaData *meta)
 	model->layout.filter_bytes = meta->filter_bytes;
 	model->layout.refine_bytes = meta->refine_bytes;
 	model->layout.num_blocks = meta->num_blocks;
-	pq_numbers(&model->pq, meta->dim, meta->num_blocks, meta->width);
-	pq_numbers(&model->centroid_pq, meta->dim, meta->centroid_blocks, meta->centroid_width);
+	model->from_origin = (meta->flags & ANN_META_FROM_ORIGIN) != 0;
+	ann_pq_shape(&model->pq, meta->quantizer, meta->dim, meta->width, meta->layers);
+	memset(&model->centroid_pq, 0, sizeof(model->centroid_pq));
+	if (meta->centroid_blocks > 0)
+		ann_pq_shape(&model->centroid_pq, ANN_QUANTIZER_PQ, meta->dim, meta->centroid_width, 1);
 	model->centroid_blkno = section_blkno(meta, ANN_SECTION_CENTROID_CODES);
 	model->num_parents = meta->num_parents;
 }
@@ -264,8 +258,10 @@ read_sections(Relation index, AnnModel *model, const AnnMetaData *meta)
 		ann_page_corrupted(index, calibration->first_blkno, "impossible calibration");
 	ann_section_read(index, ann_section_find(meta, ANN_SECTION_MEAN), model->mean,
 					 sizeof(float) * model->dim);
-	ann_section_read(index, ann_section_find(meta, ANN_SECTION_CODEBOOK), model->pq.codebook,
-					 sizeof(float) * ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width));
+	if (model->pq.num_blocks > 0)
+		ann_section_read(index, ann_section_find(meta, ANN_SECTION_CODEBOOK), model->pq.codebook,
+						 sizeof(float) *
+							 ann_pq_codebook_floats(model->pq.num_blocks, model->pq.width));
 	ann_pq_rebias(&model->pq);
 	if (model->rotation != NULL)
 		ann_section_read(index, ann_section_find(meta, ANN_SECTION_ROTATION), model->rotation,

@@ -69,7 +69,7 @@ check_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float *c)
 {
 	uint8_t *codes = allocate((size_t) pq->num_blocks, 1);
 	float *u = allocate((size_t) pq->dim, sizeof(float));
-	float *scratch = allocate(ann_pq_encode_scratch_floats(pq), sizeof(float));
+	float *scratch = allocate(ann_pq_row_scratch_floats(pq), sizeof(float));
 	AnnFactors factors;
 
 	if (ann_pq_encode_row(pq, form, x, c, codes, &factors, scratch))
@@ -99,18 +99,17 @@ check_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float *c)
 static void
 check_round_trip(const AnnPq *pq, const uint8_t *bytes, size_t num_bytes)
 {
-	size_t padded_dim = (size_t) pq->num_blocks * pq->width;
+	size_t padded_dim = ann_pq_padded_dim(pq);
 	uint8_t *codes = allocate((size_t) pq->num_blocks, 1);
 	float *decoded = calloc(padded_dim, sizeof(float));
 	float *again = calloc(padded_dim, sizeof(float));
-	float *table = allocate(ann_pq_bias_floats(pq->num_blocks), sizeof(float));
+	float *scratch = allocate(ann_pq_encode_scratch_floats(pq), sizeof(float));
 	double apart = 0;
 
 	for (int m = 0; m < pq->num_blocks; m++)
 		codes[m] = num_bytes == 0 ? 0 : bytes[(size_t) m % num_bytes] % ANN_CODEWORDS;
 	ann_pq_decode(pq, codes, decoded);
-	ann_kernels->query_table(decoded, pq->codebook, pq->num_blocks, pq->width, table);
-	ann_kernels->encode(table, pq->bias, pq->num_blocks, codes);
+	ann_pq_encode(pq, decoded, codes, scratch);
 	ann_pq_decode(pq, codes, again);
 	for (size_t d = 0; d < padded_dim; d++)
 		apart += ((double) decoded[d] - again[d]) * ((double) decoded[d] - again[d]);
@@ -118,7 +117,7 @@ check_round_trip(const AnnPq *pq, const uint8_t *bytes, size_t num_bytes)
 	free(codes);
 	free(decoded);
 	free(again);
-	free(table);
+	free(scratch);
 }
 
 static void
@@ -159,9 +158,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 3)
 		return 0;
-	pq.dim = 1 + data[0] % 40;
-	pq.width = 1 + data[1] % 10;
-	pq.num_blocks = (pq.dim + pq.width - 1) / pq.width;
+	if (data[2] % 4 == 3)
+		ann_pq_shape(&pq, ANN_QUANTIZER_SQ8, 1 + data[0] % 40, 1, 2);
+	else
+		ann_pq_shape(&pq, ANN_QUANTIZER_PQ, 1 + data[0] % 40, 1 + data[1] % 10,
+					 1 + data[2] % 4 / 2);
 	pq.codebook = allocate(ann_pq_codebook_floats(pq.num_blocks, pq.width), sizeof(float));
 	pq.bias = allocate(ann_pq_bias_floats(pq.num_blocks), sizeof(float));
 	num_floats = (size - 3) / sizeof(float);

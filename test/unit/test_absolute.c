@@ -20,8 +20,9 @@
 static AnnPq
 make_pq(int dim, int width)
 {
-	AnnPq pq = {.dim = dim, .width = width, .num_blocks = (dim + width - 1) / width};
+	AnnPq pq;
 
+	ann_pq_shape(&pq, ANN_QUANTIZER_PQ, dim, width, 1);
 	pq.codebook = malloc(ann_pq_codebook_floats(pq.num_blocks, width) * sizeof(float));
 	pq.bias = malloc(ann_pq_bias_floats(pq.num_blocks) * sizeof(float));
 	return pq;
@@ -112,7 +113,7 @@ test_bits(int dim)
 	AnnPq pq = make_pq(dim, ANN_BITS_WIDTH);
 	float *query = malloc((size_t) dim * sizeof(float));
 	float *row = malloc((size_t) dim * sizeof(float));
-	float *scratch = malloc(ann_pq_encode_scratch_floats(&pq) * sizeof(float));
+	float *scratch = malloc(ann_pq_row_scratch_floats(&pq) * sizeof(float));
 	AnnRng rng;
 	int exact = 0;
 
@@ -139,7 +140,7 @@ test_taxicab(int dim, int width)
 	size_t padded_dim = (size_t) pq.num_blocks * (size_t) width;
 	size_t entries = ann_pq_bias_floats(pq.num_blocks);
 	float *rows = malloc(ROWS * (size_t) dim * sizeof(float));
-	float *scratch = malloc(ann_pq_encode_scratch_floats(&pq) * sizeof(float));
+	float *scratch = malloc(ann_pq_row_scratch_floats(&pq) * sizeof(float));
 	float *table = malloc(entries * sizeof(float));
 	float *query = calloc(padded_dim, sizeof(float));
 	float *decoded = malloc((size_t) dim * sizeof(float));

@@ -186,6 +186,60 @@ test_encode(const AnnKernels *kernels)
 	point_done(&point, "encode");
 }
 
+/* What encode_pairs minimises, for one pair of block m. */
+static double
+pair_cost(const float *table, const float *bias, const float *codebook, int num, int width, int m,
+		  int i, int j)
+{
+	int a = m * 16 + i, b = (num + m) * 16 + j;
+	double sum = (double) bias[a] - 2. * table[a] + bias[b] - 2. * table[b];
+
+	for (int d = 0; d < width; d++)
+		sum += 2. * codebook[(m * width + d) * 16 + i] * codebook[((num + m) * width + d) * 16 + j];
+	return sum;
+}
+
+/* Codes of two layers, of values in [-1, 1]: the least of 256 sums, up to rounding. */
+static void
+test_encode_pairs(const AnnKernels *kernels)
+{
+	static const int nums[] = {1, 2, 7, 16, 33};
+	Point point = {0, 0};
+	float table[2 * 33 * 16], bias[2 * 33 * 16], codebook[2 * 33 * 16 * 5];
+	uint8_t codes[2 * 33 + 1];
+
+	for (int round = 0; round < 40; round++)
+	{
+		int num = nums[round % 5], width = 1 + round % 4 + round / 20;
+
+		for (int i = 0; i < 2 * num * 16; i++)
+		{
+			table[i] = (float) (int32_t) random_u32() / 2147483648.f;
+			bias[i] = (float) (int32_t) random_u32() / 2147483648.f;
+		}
+		for (int i = 0; i < 2 * num * 16 * width; i++)
+			codebook[i] = (float) (int32_t) random_u32() / 2147483648.f;
+		codes[2 * num] = 0xa5;
+		kernels->encode_pairs(table, bias, codebook, num, width, codes);
+		point_check(&point, codes[2 * num] == 0xa5, "%d blocks: writes past the codes", num);
+		for (int m = 0; m < num; m++)
+		{
+			double least = INFINITY;
+
+			for (int pair = 0; pair < 256; pair++)
+				least = fmin(least,
+							 pair_cost(table, bias, codebook, num, width, m, pair / 16, pair % 16));
+			point_check(&point,
+						codes[m] < 16 && codes[num + m] < 16 &&
+							pair_cost(table, bias, codebook, num, width, m, codes[m],
+									  codes[num + m]) <= least + 1e-5,
+						"%d blocks of %d, block %d: %u and %u are not the best", num, width, m,
+						codes[m], codes[num + m]);
+		}
+	}
+	point_done(&point, "encode_pairs");
+}
+
 /* Bounds */
 
 typedef struct Lanes
@@ -414,6 +468,7 @@ main(void)
 	{
 		test_query_table(kernels);
 		test_encode(kernels);
+		test_encode_pairs(kernels);
 		test_accumulate(kernels);
 		test_bounds(kernels);
 		test_score(kernels);

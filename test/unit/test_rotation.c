@@ -231,25 +231,25 @@ imbalance(int dim, int width, const float *rows, int num)
 static double
 code_error(int dim, int width, const float *rows, int num)
 {
-	int num_blocks = (dim + width - 1) / width;
-	AnnPq pq = {dim, width, num_blocks, NULL, NULL};
-	float *zero = calloc(dim, sizeof(float));
 	float *decoded = malloc(sizeof(float) * dim);
-	uint8_t *codes = malloc(num_blocks);
+	uint8_t *codes;
+	AnnPq pq;
 	float *scratch;
 	void *workspace;
 	double error = 0;
 
-	pq.codebook = malloc(sizeof(float) * ann_pq_codebook_floats(num_blocks, width));
-	pq.bias = malloc(sizeof(float) * ann_pq_bias_floats(num_blocks));
-	scratch = malloc(sizeof(float) * ann_pq_encode_scratch_floats(&pq));
+	ann_pq_shape(&pq, ANN_QUANTIZER_PQ, dim, width, 1);
+	codes = malloc(pq.num_blocks);
+	pq.codebook = malloc(sizeof(float) * ann_pq_codebook_floats(pq.num_blocks, width));
+	pq.bias = malloc(sizeof(float) * ann_pq_bias_floats(pq.num_blocks));
+	scratch = malloc(sizeof(float) * ann_pq_row_scratch_floats(&pq));
 	workspace = malloc(ann_pq_train_workspace_size(&pq, num));
 	ann_pq_train(&pq, rows, num, 10, 1, NULL, NULL, workspace);
 	for (int i = 0; i < num; i++)
 	{
 		AnnFactors factors;
 
-		ann_pq_encode_row(&pq, ANN_CODE_L2, rows + (size_t) i * dim, zero, codes, &factors,
+		ann_pq_encode_row(&pq, ANN_CODE_L2, rows + (size_t) i * dim, NULL, codes, &factors,
 						  scratch);
 		ann_pq_decode(&pq, codes, decoded);
 		error += ann_kernels->l2_squared(decoded, rows + (size_t) i * dim, dim);
@@ -260,7 +260,6 @@ code_error(int dim, int width, const float *rows, int num)
 	free(pq.codebook);
 	free(codes);
 	free(decoded);
-	free(zero);
 	return error / num;
 }
 
