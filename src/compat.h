@@ -127,6 +127,13 @@
 #define ann_restrict_search_path() ((void) 0)
 #endif
 
+/* A name as regclass reads it, in parts. Code that uses it includes utils/regproc.h. */
+#if PG_VERSION_NUM >= 160000
+#define ann_qualified_name(name) stringToQualifiedNameList(name, NULL)
+#else
+#define ann_qualified_name(name) stringToQualifiedNameList(name)
+#endif
+
 /* The heap of a vacuum, which before 16 has to be found (it is locked). */
 #if PG_VERSION_NUM >= 160000
 #define ann_vacuum_heap_oid(info) RelationGetRelid((info)->heaprel)

@@ -139,21 +139,6 @@ enum
 	INFO_COLUMNS
 };
 
-static const char *
-quantizer_name(AnnQuantizer quantizer)
-{
-	switch (quantizer)
-	{
-		case ANN_QUANTIZER_PQ:
-			return "pq";
-		case ANN_QUANTIZER_SQ8:
-			return "sq8";
-		case ANN_QUANTIZER_FLAT:
-			return "flat";
-	}
-	return NULL;
-}
-
 static void
 put(Datum *values, bool *nulls, int column, Datum value)
 {
@@ -166,8 +151,7 @@ static void
 info_of_index(Relation index, const AnnMetaData *meta, Datum *values, bool *nulls)
 {
 	const AnnMetricTraits *traits = ann_metric_traits(meta->metric);
-	AnnQuantizer quantizer =
-		meta->model != 0 ? meta->quantizer : (uint32) meta->options.quantizer;
+	AnnQuantizer quantizer = meta->model != 0 ? meta->quantizer : (uint32) meta->options.quantizer;
 	AnnOptions options;
 
 	ann_options_get(index, &options);
@@ -181,7 +165,7 @@ info_of_index(Relation index, const AnnMetaData *meta, Datum *values, bool *null
 	put(values, nulls, INFO_QUANTIZER,
 		CStringGetTextDatum(traits->is_bits && quantizer == ANN_QUANTIZER_PQ
 								? "bits"
-								: quantizer_name(quantizer)));
+								: ann_quantizer_name(quantizer)));
 	if (meta->model == 0 && quantizer != ANN_QUANTIZER_FLAT)
 		put(values, nulls, INFO_NBITS,
 			Int32GetDatum(quantizer == ANN_QUANTIZER_SQ8 ? 8 : Max(meta->options.nbits, 4)));

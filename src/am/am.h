@@ -64,6 +64,9 @@ typedef enum AnnSwitch
 	ANN_SWITCH_OFF,
 } AnnSwitch;
 
+/* In the place of an AnnQuantizer: the option is not set. */
+#define ANN_QUANTIZER_AUTO (-1)
+
 /* Reloptions; 0 (-1 for the reordering count and soar_lambda) is automatic. */
 typedef struct AnnOptions
 {
@@ -77,9 +80,10 @@ typedef struct AnnOptions
 	int seed;
 	int rotation;              /* AnnSwitch */
 	double soar_lambda;        /* -1: automatic, 0: off */
-	int quantizer;             /* AnnQuantizer */
+	int quantizer;             /* AnnQuantizer, or ANN_QUANTIZER_AUTO */
 	int nbits;                 /* 4 or 8; 0: the quantiser's own */
 	int residual_quantization; /* AnnSwitch; automatic is on */
+	int trained_from;          /* offset of the name of another index; 0: none */
 } AnnOptions;
 
 /* An untrained index is trained by VACUUM when it holds more rows than this. */
@@ -92,6 +96,9 @@ extern void ann_am_init(void);
 extern bytea *annivf_options(Datum reloptions, bool validate);
 /* The index's options, defaults where none are set. */
 extern void ann_options_get(Relation index, AnnOptions *options);
+/* The index that the model is to be taken from, as the option names it; NULL: none. */
+extern const char *ann_options_trained_from(Relation index);
+extern const char *ann_quantizer_name(AnnQuantizer quantizer);
 /* Effective values for a scan: GUC, else reloption, else the calibration (0) / best-first (-1). */
 extern int ann_effective_leaves(Relation index);
 extern int ann_effective_candidates(Relation index);

@@ -207,7 +207,7 @@ initial_meta(AnnBuilder *builder)
 		.seed = builder->options.seed,
 		.rotation = builder->options.rotation,
 		.soar_lambda = builder->options.soar_lambda,
-		.quantizer = builder->options.quantizer,
+		.quantizer = Max(builder->options.quantizer, ANN_QUANTIZER_PQ),
 		.nbits = builder->options.nbits,
 		.residual_quantization = builder->options.residual_quantization,
 	};

@@ -73,8 +73,9 @@ typedef struct AnnBuilder
 	double estimated_rows;
 	AnnSample sample;
 	AnnModel *model;
-	AnnCentroids set; /* rounded to what is stored */
-	float *rotation;  /* dim * dim floats, or NULL */
+	AnnCentroids set;   /* rounded to what is stored */
+	float *adopted_rho; /* of the model of another index: rms residuals of its leaves; else NULL */
+	float *rotation;    /* dim * dim floats, or NULL */
 	/* Pseudo-queries as they were held out of the sample, and their rows. */
 	float *queries;
 	AnnTid *query_tids;
@@ -117,6 +118,13 @@ extern void ann_sample_hold_out(AnnSample *sample, int dim, size_t num, uint64 s
  */
 extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
 
+/*
+ * adopt.c: takes the model of the index that option trained_from names: builder->model, set,
+ * adopted_rho, and what the metapage says of them. False: there is none to take, by option or, with a
+ * WARNING, for want of such an index. Errors where it does not fit, or may not be read.
+ */
+extern bool ann_builder_adopt(AnnBuilder *builder);
+
 /* Dimensions per block for codes of so many layers, where no option says. */
 extern int ann_builder_auto_width(int dim, int layers);
 
@@ -140,6 +148,10 @@ extern void ann_soar_train(AnnBuilder *builder, const float *mean);
 extern void ann_centroids_train(AnnBuilder *builder);
 extern void ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queries,
 									const float *rho, AnnCalibrationData *calibration);
+/* Copies the codes of another model's centroids, and says that parents are kept as there. */
+extern void ann_centroids_adopt(AnnBuilder *builder, const AnnModel *from);
+/* rho: rms residual of each leaf, into the centroids' codes. */
+extern void ann_centroids_set_rho(AnnBuilder *builder, const float *rho);
 extern void ann_centroids_set_places(AnnBuilder *builder, const AnnTid *places);
 
 /* coder.c: codes every row of the source and writes leaves, tree and sections; fills in meta. */

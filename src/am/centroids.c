@@ -174,6 +174,26 @@ ann_centroids_train(AnnBuilder *builder)
 	MemoryContextSwitchTo(old);
 }
 
+void
+ann_centroids_adopt(AnnBuilder *builder, const AnnModel *from)
+{
+	const AnnPq *pq = &from->centroid_pq;
+	AnnPq *copy = &builder->model->centroid_pq;
+	Size codebook = sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width);
+	MemoryContext old;
+
+	builder->model->num_parents = from->num_parents;
+	if (pq->num_blocks == 0)
+		return;
+	old = MemoryContextSwitchTo(builder->context);
+	copy->codebook = memcpy(palloc(codebook), pq->codebook, codebook);
+	copy->bias = palloc(sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
+	ann_pq_rebias(copy);
+	if (!encode_centroids(builder))
+		elog(ERROR, "the centroids of another index cannot be coded");
+	MemoryContextSwitchTo(old);
+}
+
 /* Are the parents worth their room in the model? */
 static bool
 keeps_parents(const AnnBuilder *builder)
@@ -187,11 +207,13 @@ keeps_parents(const AnnBuilder *builder)
 }
 
 /* The lanes' err is rho, which is known only now. */
-static void
-set_rho(AnnBuilder *builder, const float *rho)
+void
+ann_centroids_set_rho(AnnBuilder *builder, const float *rho)
 {
 	const AnnBlockLayout *layout = &builder->model->centroid_layout;
 
+	if (builder->centroid_blocks == NULL)
+		return;
 	for (uint32 i = 0; i < builder->set.num_centroids; i++)
 	{
 		char *block = builder->centroid_blocks + (Size) i / ANN_BLOCK_LANES * layout->block_bytes;
@@ -366,7 +388,7 @@ ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queri
 	calibration->beam = 1;
 	if (builder->centroid_blocks == NULL)
 		return;
-	set_rho(builder, rho);
+	ann_centroids_set_rho(builder, rho);
 	exact = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
 	keys = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
 	scratch = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);

@@ -421,11 +421,15 @@ static float *
 leaf_residuals(Leaves *leaves)
 {
 	uint32 num = leaves->builder->set.num_centroids;
+	const float *adopted = leaves->builder->adopted_rho;
 	float *rho = palloc_extended(sizeof(float) * num, MCXT_ALLOC_HUGE);
 
 	for (uint32 i = 0; i < num; i++)
 	{
-		rho[i] = leaves->counts[i] > 0 ? sqrt(leaves->energy[i] / leaves->counts[i]) : 0;
+		if (leaves->counts[i] > 0)
+			rho[i] = sqrt(leaves->energy[i] / leaves->counts[i]);
+		else
+			rho[i] = adopted != NULL ? adopted[i] : 0;
 		leaves->entries[i].rho = rho[i];
 	}
 	return rho;
@@ -513,6 +517,7 @@ ann_coder_run(AnnBuilder *builder)
 	AnnParallel *parallel = ann_parallel_begin(builder);
 	Tuplesortstate *sort;
 	Leaves leaves;
+	float *rho;
 	bool table16 = false;
 
 	ann_builder_phase(builder, ANN_PHASE_ENCODE, builder->estimated_rows);
@@ -525,8 +530,11 @@ ann_coder_run(AnnBuilder *builder)
 	if (parallel != NULL)
 		ann_parallel_end(parallel);
 
-	ann_calibrator_finish(builder->calibrator, leaf_residuals(&leaves),
-						  &builder->model->calibration, &table16);
+	rho = leaf_residuals(&leaves);
+	if (builder->adopted_rho != NULL)
+		ann_centroids_set_rho(builder, rho);
+	else
+		ann_calibrator_finish(builder->calibrator, rho, &builder->model->calibration, &table16);
 	if (table16)
 		builder->meta.flags |= ANN_META_TABLE16;
 	write_model(builder, leaves.entries);

@@ -13,6 +13,7 @@
 
 #include "access/reloptions.h"
 #include "utils/guc.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 
 #include "am/am.h"
@@ -77,6 +78,14 @@ define_gucs(void)
 		NULL, &ann_num_reordering_candidates, -1, -1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
+/* A name of the right form; whether there is such an index is the build's question. */
+static void
+check_name(const char *value)
+{
+	if (value != NULL)
+		(void) ann_qualified_name(value);
+}
+
 static void
 define_reloptions(void)
 {
@@ -96,11 +105,14 @@ define_reloptions(void)
 					  "Dimensions coded together, in nbits (0: automatic)", 0, 0,
 					  ANN_MAX_DIMENSIONS_PER_BLOCK, build);
 	add_enum_reloption(ann_relopt_kind, "quantizer", "What rows are coded by", quantizer_values,
-					   ANN_QUANTIZER_PQ, "Valid values are \"pq\", \"sq8\" and \"flat\".", build);
+					   ANN_QUANTIZER_AUTO, "Valid values are \"pq\", \"sq8\" and \"flat\".", build);
 	add_int_reloption(
 		ann_relopt_kind, "nbits",
 		"Bits of a code for each block of dimensions: 4 or 8 (0: the quantizer's own)", 0, 0, 8,
 		build);
+	add_string_reloption(ann_relopt_kind, "trained_from",
+						 "Index whose model is taken over instead of training one", NULL,
+						 check_name, build);
 	add_enum_reloption(ann_relopt_kind, "residual_quantization",
 					   "Code what rows differ by from the centroid of their leaf", switch_values,
 					   ANN_SWITCH_AUTO, "Valid values are \"auto\", \"on\" and \"off\".", build);
@@ -212,6 +224,9 @@ annivf_options(Datum reloptions, bool validate)
 		{.optname = "quantizer",
 		 .opttype = RELOPT_TYPE_ENUM,
 		 .offset = offsetof(AnnOptions, quantizer)},
+		{.optname = "trained_from",
+		 .opttype = RELOPT_TYPE_STRING,
+		 .offset = offsetof(AnnOptions, trained_from)},
 		{.optname = "nbits", .opttype = RELOPT_TYPE_INT, .offset = offsetof(AnnOptions, nbits)},
 		{.optname = "residual_quantization",
 		 .opttype = RELOPT_TYPE_ENUM,
@@ -235,7 +250,24 @@ ann_options_get(Relation index, AnnOptions *options)
 		memset(options, 0, sizeof(*options));
 		options->num_reordering_candidates = -1;
 		options->soar_lambda = -1;
+		options->quantizer = ANN_QUANTIZER_AUTO;
 	}
+}
+
+const char *
+ann_options_trained_from(Relation index)
+{
+	const AnnOptions *options = (const AnnOptions *) index->rd_options;
+
+	return options == NULL || options->trained_from == 0
+			   ? NULL
+			   : pstrdup((const char *) options + options->trained_from);
+}
+
+const char *
+ann_quantizer_name(AnnQuantizer quantizer)
+{
+	return quantizer_values[quantizer].string_val;
 }
 
 int

@@ -84,7 +84,7 @@ choose_code(AnnBuilder *builder)
 	AnnMetaData *meta = &builder->meta;
 	AnnPq pq;
 
-	meta->quantizer = options->quantizer;
+	meta->quantizer = Max(options->quantizer, ANN_QUANTIZER_PQ);
 	if (options->quantizer == ANN_QUANTIZER_FLAT)
 		meta->layers = meta->width = 0;
 	else if (options->quantizer == ANN_QUANTIZER_SQ8)
@@ -401,6 +401,8 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 
 	ann_builder_phase(builder, ANN_PHASE_SAMPLE, 0);
 	builder->estimated_rows = builder->source->count(builder->source);
+	if (ann_builder_adopt(builder))
+		return true;
 	if (meta->dim == 0)
 		return false; /* no row with a value has been seen */
 	ann_sample_draw(builder, choose_sample_size(builder, meta->dim));
