@@ -101,8 +101,10 @@ RESET ann.num_leaves_to_search;
 
 -- filters do not lose rows
 SELECT count(*) FROM (SELECT id FROM s WHERE grp = 7 ORDER BY v <-> '[1,2,3,4,5,6]' LIMIT 10) a;
+SET ann.num_leaves_to_search = 60;
 SELECT array_agg(id) FROM (SELECT id FROM s WHERE grp IN (7, 8) AND v IS NOT NULL
 	ORDER BY v <-> '[1,2,3,4,5,6]', id LIMIT 3) a;
+RESET ann.num_leaves_to_search;
 
 -- a query that orders nothing returns every row
 SELECT rows, ids FROM scan_read((SELECT NULL::vector));
