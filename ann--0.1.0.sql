@@ -487,6 +487,53 @@ CREATE FUNCTION ann_leaves(index regclass)
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION ann_leaves(regclass) IS 'leaves of an index with their centroids and sizes';
 
+CREATE FUNCTION ann_index_health(
+		index regclass, OUT num_tuples bigint, OUT imbalance_factor float8,
+		OUT weighted_avg_relative_imbalance float8, OUT avg_relative_positive_imbalance float8,
+		OUT avg_quantization_error float8, OUT inserts_since_build bigint)
+	RETURNS record
+	AS 'MODULE_PATHNAME', 'ann_index_health'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION ann_index_health(regclass) IS 'how far an index is from a new one';
+
+-- One row for each annivf index whose table the user may read; each reads all of its index.
+CREATE VIEW ann_indexes AS
+	SELECT n.nspname AS schemaname, t.relname AS tablename, c.relname AS indexname, c.oid::regclass AS index,
+		c.reloptions AS options, pg_catalog.pg_relation_size(c.oid) AS size,
+		i.distance_measure, i.dims, i.is_trained, i.num_tuples, i.exact_rows, i.null_rows, i.num_leaves,
+		i.num_leaves_to_search, i.num_reordering_candidates, i.dimensions_per_block, i.rotated, i.soar_lambda,
+		i.seed, i.trained_rows, h.imbalance_factor, h.avg_quantization_error, h.inserts_since_build,
+		pg_catalog.pg_stat_get_numscans(c.oid) AS scans,
+		CASE
+			WHEN NOT x.indisvalid THEN 'not valid, so no query uses it: REINDEX'
+			WHEN NOT i.is_trained AND i.exact_rows > 10000
+				THEN 'not trained, so queries read all rows: VACUUM the table, or call ann_train()'
+			WHEN NOT i.is_trained THEN 'exact, as there are few rows: nothing to do'
+			WHEN h.inserts_since_build > i.num_tuples / 2
+				THEN 'most rows came after the index was built: REINDEX fits it to them'
+			WHEN i.exact_rows > 1000 AND i.exact_rows > i.num_tuples / 100
+				THEN 'rows wait in the exact leaf, which every query reads: VACUUM the table'
+			WHEN -h.inserts_since_build > i.num_tuples
+				THEN 'most rows of the time of the build are gone: REINDEX fits it to the others'
+			WHEN h.imbalance_factor > 4
+				THEN 'leaves are uneven; if rows have changed much since the build: REINDEX'
+			WHEN pg_catalog.pg_stat_get_numscans(c.oid) = 0 THEN 'never used so far'
+			ELSE 'nothing to do'
+		END AS advice
+	FROM pg_catalog.pg_index x
+		JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+		JOIN pg_catalog.pg_am a ON a.oid = c.relam
+		JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		CROSS JOIN LATERAL ann_index_info(c.oid) i
+		CROSS JOIN LATERAL ann_index_health(c.oid) h
+	WHERE a.amname = 'annivf' AND c.relkind = 'i' AND x.indisready
+		AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace)
+		AND NOT (c.relpersistence <> 'p' AND pg_catalog.pg_is_in_recovery())
+		AND pg_catalog.has_table_privilege(x.indrelid, 'SELECT');
+COMMENT ON VIEW ann_indexes IS 'annivf indexes: options, size, state and advice';
+GRANT SELECT ON ann_indexes TO PUBLIC;
+
 -- The codec of an index
 CREATE FUNCTION ann_code_size(index regclass) RETURNS integer
 	AS 'MODULE_PATHNAME', 'ann_code_size' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
@@ -543,6 +590,14 @@ CREATE FUNCTION ann_search_batch(
 	RETURNS TABLE (query integer, rank integer, ctid tid, distance float8)
 	AS 'MODULE_PATHNAME', 'ann_search_batch' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 10000;
 COMMENT ON FUNCTION ann_search_batch(regclass, vector[], integer, integer, integer) IS 'rows nearest to each of many vectors';
+
+CREATE FUNCTION ann_tune(
+		index regclass, target_recall float8 DEFAULT 0.95, k integer DEFAULT 10, sample integer DEFAULT 100,
+		OUT num_leaves_to_search integer, OUT num_reordering_candidates integer, OUT recall float8,
+		OUT ms_per_query float8)
+	RETURNS record
+	AS 'MODULE_PATHNAME', 'ann_tune' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION ann_tune(regclass, float8, integer, integer) IS 'cheapest settings that reach a recall';
 
 CREATE FUNCTION ann_recall(query text) RETURNS float8
 	AS 'MODULE_PATHNAME', 'ann_recall' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000;

@@ -6,10 +6,12 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -93,6 +95,29 @@ ann_admin_open(Oid index_oid, LOCKMODE heap_lock, bool reveals_rows, Relation *h
 	check_privileges(heap_oid, reveals_rows);
 	check_index(index);
 	return index;
+}
+
+void
+ann_admin_scan_rows(Relation heap, Relation index, Snapshot snapshot, IndexBuildCallback visit,
+					void *arg)
+{
+	IndexInfo *info = BuildIndexInfo(index);
+	TableScanDesc scan;
+	Oid user;
+	int context;
+	int level;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(heap->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
+	level = NewGUCNestLevel();
+	ann_restrict_search_path();
+
+	info->ii_Concurrent = true; /* as CREATE INDEX CONCURRENTLY: by an MVCC snapshot */
+	scan = table_beginscan_strat(heap, snapshot, 0, NULL, true, false);
+	table_index_build_scan(heap, index, info, false, false, visit, arg, scan);
+
+	AtEOXact_GUC(false, level);
+	SetUserIdAndSecContext(user, context);
 }
 
 void

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "access/tableam.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
@@ -29,6 +30,14 @@ ann_admin_open(Oid index_oid, LOCKMODE heap_lock, bool reveals_rows, Relation *h
 
 /* Closes both and releases the locks: nothing that was read is acted upon. */
 extern void ann_admin_close(Relation index, Relation heap, LOCKMODE heap_lock);
+
+/*
+ * Visits the rows of the table as the build of the index sees them, but for the snapshot: predicate and
+ * expressions applied, rows by the identifier that an index has of them, the root of their HOT chain, in
+ * the order of the table. As in a build, expressions run with the rights of the table's owner.
+ */
+extern void ann_admin_scan_rows(Relation heap, Relation index, Snapshot snapshot,
+								IndexBuildCallback visit, void *arg);
 
 /* Is the server replaying WAL? True to the end of a transaction that began so. */
 extern bool ann_admin_on_standby(void);
@@ -74,6 +83,26 @@ ann_admin_code_bytes(const AnnModel *model)
 {
 	return ann_model_is_flat(model) ? model->dim * (int) sizeof(float)
 									: (int) ann_nibbles_bytes(model->pq.num_blocks);
+}
+
+/* Is a page of row identifiers one of the NULL leaf? */
+static inline bool
+ann_admin_is_null_leaf(Page page)
+{
+	return ((AnnTidsPageHeader *) ann_page_payload(page))->null_leaf != 0;
+}
+
+/* Its rows. trained: of an index that is, where entries that a training has moved stand elsewhere too. */
+static inline int
+ann_admin_count_tids(Page page, bool trained)
+{
+	const AnnTidsPageHeader *header = (AnnTidsPageHeader *) ann_page_payload(page);
+	const AnnTid *tids = (const AnnTid *) (header + 1);
+	int num = 0;
+
+	for (int i = 0; i < Min(header->count, (int) ANN_TIDS_PER_PAGE); i++)
+		num += !trained || (tids[i].offset & ANN_TID_MOVED) == 0;
+	return num;
 }
 
 #endif

@@ -68,18 +68,6 @@ count_leaf_page(const AnnModel *model, Page page, RowCounts *counts)
 	}
 }
 
-/* Entries that a training has moved (model: it is in force) stand in the leaves as well. */
-static void
-count_tids_page(const AnnModel *model, Page page, RowCounts *counts)
-{
-	const AnnTidsPageHeader *header = (AnnTidsPageHeader *) ann_page_payload(page);
-	const AnnTid *tids = (const AnnTid *) (header + 1);
-	int64 *count = header->null_leaf ? &counts->nulls : &counts->exact;
-
-	for (int i = 0; i < Min(header->count, (int) ANN_TIDS_PER_PAGE); i++)
-		*count += model == NULL || (tids[i].offset & ANN_TID_MOVED) == 0;
-}
-
 /* model: NULL while untrained. */
 static void
 count_rows(Relation index, const AnnModel *model, RowCounts *counts)
@@ -97,7 +85,8 @@ count_rows(Relation index, const AnnModel *model, RowCounts *counts)
 		buffer = ann_page_read_ring(index, blkno, BUFFER_LOCK_SHARE, ring);
 		page = BufferGetPage(buffer);
 		if (ann_page_is(page, ANN_PAGE_TIDS))
-			count_tids_page(model, page, counts);
+			*(ann_admin_is_null_leaf(page) ? &counts->nulls : &counts->exact) +=
+				ann_admin_count_tids(page, model != NULL);
 		else if (model != NULL && ann_page_is(page, ANN_PAGE_LEAF) &&
 				 AnnPageGetOpaque(page)->model == model->number)
 			count_leaf_page(model, page, counts);

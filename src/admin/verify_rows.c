@@ -11,14 +11,12 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/index.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "storage/bufmgr.h"
-#include "utils/guc.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -82,31 +80,10 @@ heap_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool aliv
 				  InvalidBlockNumber);
 }
 
-/*
- * As the build of an index sees the table, but for the snapshot: predicate and expressions applied,
- * rows by the identifier that an index has of them, the root of their HOT chain. As in a build,
- * expressions run with the rights of the table's owner.
- */
 void
 ann_check_heap(AnnCheck *check, Snapshot snapshot)
 {
-	IndexInfo *info = BuildIndexInfo(check->index);
-	TableScanDesc scan;
-	Oid user;
-	int context;
-	int level;
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(check->heap->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
-	level = NewGUCNestLevel();
-	ann_restrict_search_path();
-
-	info->ii_Concurrent = true; /* as CREATE INDEX CONCURRENTLY: by an MVCC snapshot */
-	scan = table_beginscan_strat(check->heap, snapshot, 0, NULL, true, true);
-	table_index_build_scan(check->heap, check->index, info, true, false, heap_row, check, scan);
-
-	AtEOXact_GUC(false, level);
-	SetUserIdAndSecContext(user, context);
+	ann_admin_scan_rows(check->heap, check->index, snapshot, heap_row, check);
 }
 
 /* ---- comparing ---- */
