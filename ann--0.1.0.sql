@@ -452,12 +452,18 @@ COMMENT ON FUNCTION ann_train(regclass) IS 'trains an index that was made on an 
 -- statistics
 
 CREATE FUNCTION ann_search_stats(
-		OUT leaves_searched bigint, OUT codes_scanned bigint, OUT candidates_reordered bigint,
-		OUT heap_fetches bigint, OUT held_back bigint)
+		total boolean DEFAULT false, OUT leaves_searched bigint, OUT codes_scanned bigint,
+		OUT candidates_reordered bigint, OUT heap_fetches bigint, OUT held_back bigint, OUT queries bigint,
+		OUT pages bigint, OUT centroid_ms float8, OUT scan_ms float8, OUT reorder_ms float8)
 	RETURNS record
 	AS 'MODULE_PATHNAME', 'ann_search_stats'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION ann_search_stats() IS 'work of this session''s last annivf scan';
+COMMENT ON FUNCTION ann_search_stats(boolean) IS 'work of this session''s last annivf scan, or of all';
+
+CREATE FUNCTION ann_reset_search_stats() RETURNS void
+	AS 'MODULE_PATHNAME', 'ann_reset_search_stats'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION ann_reset_search_stats() IS 'sets the sums of ann_search_stats(true) back';
 
 -- inspection
 

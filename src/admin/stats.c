@@ -1,6 +1,6 @@
 /*
  * stats.c
- *	  What the last scan of this backend did.
+ *	  What the scans of this backend did.
  */
 #include "postgres.h"
 
@@ -13,18 +13,21 @@
 #include "am/scan.h"
 
 /*
- * ann_search_stats(OUT leaves_searched, codes_scanned, candidates_reordered, heap_fetches,
- * held_back bigint): work of the index scan that last returned a row (or its end) in this session,
- * over all its rescans.
+ * ann_search_stats(total boolean DEFAULT false, OUT leaves_searched, codes_scanned, candidates_reordered,
+ * heap_fetches, held_back, queries, pages bigint, centroid_ms, scan_ms, reorder_ms float8): work of the
+ * index scan that last returned a row (or its end) in this session, over all its rescans; total: of all
+ * scans of this session that have ended, since ann_reset_search_stats(). pages: of index and table; those
+ * that several searches of ann_search_batch share are left out. Milliseconds of ranking leaves, scoring
+ * codes and reading rows: counted while ann.track_timing is on, else 0.
  */
 ANN_FUNCTION(ann_search_stats);
 Datum
 ann_search_stats(PG_FUNCTION_ARGS)
 {
-	const AnnScanStats *stats = ann_scan_last_stats();
+	const AnnScanStats *stats = PG_GETARG_BOOL(0) ? ann_scan_total_stats() : ann_scan_last_stats();
 	TupleDesc desc;
-	Datum values[5];
-	bool nulls[5] = {false};
+	Datum values[10];
+	bool nulls[10] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -33,5 +36,19 @@ ann_search_stats(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum(stats->candidates);
 	values[3] = Int64GetDatum(stats->heap_fetches);
 	values[4] = Int64GetDatum(stats->held_back);
+	values[5] = Int64GetDatum(stats->queries);
+	values[6] = Int64GetDatum(stats->pages);
+	values[7] = Float8GetDatum(stats->centroid_ms);
+	values[8] = Float8GetDatum(stats->scan_ms);
+	values[9] = Float8GetDatum(stats->reorder_ms);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* ann_reset_search_stats() returns void: sets the sums of ann_search_stats(true) to zero. */
+ANN_FUNCTION(ann_reset_search_stats);
+Datum
+ann_reset_search_stats(PG_FUNCTION_ARGS)
+{
+	ann_scan_reset_stats();
+	PG_RETURN_VOID();
 }

@@ -22,6 +22,7 @@ int ann_num_leaves_to_search = -1;
 int ann_num_reordering_candidates = -1;
 int ann_iterative_scan = ANN_ITERATIVE_STRICT;
 int ann_max_leaves_to_search = -1;
+bool ann_track_timing = false;
 
 static relopt_kind ann_relopt_kind;
 
@@ -87,6 +88,14 @@ check_name(const char *value)
 }
 
 static void
+define_timing(void)
+{
+	DefineCustomBoolVariable("ann.track_timing",
+							 "Measures the time of each stage of a search, for ann_search_stats().",
+							 NULL, &ann_track_timing, false, PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static void
 define_reloptions(void)
 {
 	LOCKMODE build = AccessExclusiveLock;
@@ -136,6 +145,7 @@ void
 ann_am_init(void)
 {
 	define_gucs();
+	define_timing();
 	define_reloptions();
 }
 

@@ -32,7 +32,10 @@ queue_row(AnnScan *so, AnnTid tid, double distance, uint16 flags)
 static void
 read_rows(AnnScan *so, AnnRow *rows, int num)
 {
+	instr_time start = ann_clock();
+
 	ann_reorder_read(&so->reorder, rows, num);
+	ann_clock_add(start, &so->stats.reorder_ms);
 	for (int i = 0; i < num; i++)
 		if (rows[i].state == ANN_ROW_FOUND)
 			queue_row(so, rows[i].tid, rows[i].distance, 0);
@@ -95,11 +98,13 @@ ann_rows_next(AnnScan *so)
 {
 	AnnCandidate candidates[ANN_MAX_BATCH];
 	const AnnQueueItem *head = ann_queue_head(&so->ready);
+	instr_time start = ann_clock();
 	double max_key = INFINITY;
 	int num;
 
 	if (so->search == NULL || !ann_search_refill(so->search))
 		return false;
+	ann_clock_add(start, &so->stats.scan_ms);
 	if (so->num_candidates > 0)
 	{
 		if (so->num_to_read == 0)

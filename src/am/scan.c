@@ -28,6 +28,7 @@
 
 #include <math.h>
 
+#include "executor/instrument.h"
 #include "pgstat.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -42,11 +43,52 @@
 
 /* Of the scan that last returned a row or ended; for inspection. */
 static AnnScanStats last_stats;
+/* Of all that have ended. */
+static AnnScanStats total_stats;
 
 const AnnScanStats *
 ann_scan_last_stats(void)
 {
 	return &last_stats;
+}
+
+const AnnScanStats *
+ann_scan_total_stats(void)
+{
+	return &total_stats;
+}
+
+void
+ann_scan_reset_stats(void)
+{
+	memset(&total_stats, 0, sizeof(total_stats));
+}
+
+/* Adds what a scan has done since it was last asked. */
+static void
+sum_up(AnnScan *so)
+{
+	const AnnScanStats *now = &so->stats;
+	const AnnScanStats *before = &so->counted;
+
+	total_stats.queries += now->queries - before->queries;
+	total_stats.leaves_searched += now->leaves_searched - before->leaves_searched;
+	total_stats.codes_scanned += now->codes_scanned - before->codes_scanned;
+	total_stats.candidates += now->candidates - before->candidates;
+	total_stats.heap_fetches += now->heap_fetches - before->heap_fetches;
+	total_stats.held_back += now->held_back - before->held_back;
+	total_stats.pages += now->pages - before->pages;
+	total_stats.centroid_ms += now->centroid_ms - before->centroid_ms;
+	total_stats.scan_ms += now->scan_ms - before->scan_ms;
+	total_stats.reorder_ms += now->reorder_ms - before->reorder_ms;
+	so->counted = so->stats;
+}
+
+static int64
+pages_so_far(void)
+{
+	return pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read +
+		   pgBufferUsage.local_blks_hit + pgBufferUsage.local_blks_read;
 }
 
 /* ---- leaves ---- */
@@ -56,6 +98,8 @@ static void
 extend_search(AnnScan *so, double num_leaves, double num_rows)
 {
 	AnnSearch *search = so->search;
+	instr_time start = ann_clock();
+	double read_before = so->stats.reorder_ms;
 
 	while (search->num_searched < so->limit &&
 		   (search->num_searched < num_leaves || ann_search_live_rows(search) < num_rows))
@@ -67,6 +111,8 @@ extend_search(AnnScan *so, double num_leaves, double num_rows)
 	}
 	ann_rows_late(so);
 	ann_search_settle(search);
+	ann_clock_add(start, &so->stats.scan_ms);
+	so->stats.scan_ms -= so->stats.reorder_ms - read_before;
 	so->num_to_read = Max(so->num_candidates, 0);
 	so->covered_rank =
 		search->num_searched < so->limit ? ann_search_covered_rank(search) : INFINITY;
@@ -160,6 +206,7 @@ set_limit(AnnScan *so)
 static void
 start_search(AnnScan *so, Relation index, const AnnMetaData *meta, const float *query)
 {
+	instr_time start = ann_clock();
 	uint32 num_first;
 
 	so->search = NULL;
@@ -174,6 +221,9 @@ start_search(AnnScan *so, Relation index, const AnnMetaData *meta, const float *
 	so->search = ann_search_begin(index, meta, query, num_first, so->num_candidates < 0, &so->exact,
 								  &so->stats);
 	set_limit(so);
+	if (so->limit > 0)
+		(void) ann_leaves_get(&so->search->leaves, 0);
+	ann_clock_add(start, &so->stats.centroid_ms);
 }
 
 static void
@@ -223,6 +273,7 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 	check_not_index_only(scan);
 	pgstat_count_index_scan(index);
 	ANN_COUNT_SEARCH(scan);
+	so->stats.queries++;
 	if (!so->reorder_is_open)
 	{
 		MemoryContext old = MemoryContextSwitchTo(so->context);
@@ -364,6 +415,7 @@ end_run(AnnScan *so)
 {
 	if (so->phase == ANN_SCAN_START)
 		return;
+	sum_up(so);
 	ann_queue_close(&so->ready);
 	ann_queue_close(&so->held);
 	ann_exact_close(&so->exact);
@@ -414,7 +466,6 @@ annivf_rescan(IndexScanDesc scan, ScanKey keys, int num_keys, ScanKey orderbys, 
 	AnnScan *so = scan->opaque;
 
 	end_run(so);
-	so->stats.rescans++;
 	if (orderbys != NULL && scan->numberOfOrderBys > 0)
 		memmove(scan->orderByData, orderbys, sizeof(ScanKeyData) * scan->numberOfOrderBys);
 }
@@ -450,6 +501,7 @@ annivf_gettuple(IndexScanDesc scan, ScanDirection direction)
 {
 	AnnScan *so = scan->opaque;
 	MemoryContext old = MemoryContextSwitchTo(so->run);
+	int64 pages = pages_so_far();
 	AnnTid tid;
 	bool found = next_row(scan, so, &tid);
 
@@ -459,6 +511,7 @@ annivf_gettuple(IndexScanDesc scan, ScanDirection direction)
 		ann_tid_to_pointer(tid, &scan->xs_heaptid);
 	}
 	so->stats.heap_fetches = so->reorder.num_fetches;
+	so->stats.pages += pages_so_far() - pages;
 	last_stats = so->stats;
 	scan->xs_recheck = false;
 	scan->xs_recheckorderby = false;

@@ -19,6 +19,7 @@
 #include "storage/buffile.h"
 
 #include "am/am.h"
+#include "am/stats.h"
 #include "core/kernels.h"
 #include "core/topk.h"
 #include "store/centroids.h"
@@ -43,17 +44,6 @@
 #ifndef ANN_FIRST_KEEP
 #define ANN_FIRST_KEEP 128
 #endif
-
-/* Work done by the scans of one plan node, since it was opened. */
-typedef struct AnnScanStats
-{
-	int64 rescans;
-	int64 leaves_searched;
-	int64 codes_scanned; /* live lanes scored, those of repeated passes too */
-	int64 candidates;    /* taken for reordering */
-	int64 heap_fetches;
-	int64 held_back;
-} AnnScanStats;
 
 /* Order of row identifiers: by block and offset. */
 static inline uint64
@@ -500,7 +490,8 @@ typedef struct AnnScan
 	AnnReorder reorder;
 	bool reorder_is_open;
 	AnnScanStats stats;
-	bool said_so; /* that the cap was reached: once is enough for a join */
+	AnnScanStats counted; /* what of it is among the sums already */
+	bool said_so;         /* that the cap was reached: once is enough for a join */
 
 	/* of one rescan */
 	AnnScanPhase phase;
@@ -532,8 +523,13 @@ extern bool ann_rows_next(AnnScan *so);
 
 /* ---- scan.c ---- */
 
-/* Work of the scan of this backend that last returned a row or ended. */
+/*
+ * Work of the scan of this backend that last returned a row or ended; the sum of those that have ended since
+ * the backend began, or since it was set back.
+ */
 extern const AnnScanStats *ann_scan_last_stats(void);
+extern const AnnScanStats *ann_scan_total_stats(void);
+extern void ann_scan_reset_stats(void);
 /* A request for a scan that has just been (re)started, in place of the plan node's. */
 extern void ann_scan_request(IndexScanDesc scan, const AnnScanRequest *request);
 /*

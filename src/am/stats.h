@@ -1,0 +1,54 @@
+/*
+ * stats.h
+ *	  What a scan counts of its work, and how it takes the time of a stage.
+ */
+#ifndef ANN_AM_STATS_H
+#define ANN_AM_STATS_H
+
+#include "postgres.h"
+
+#include "portability/instr_time.h"
+
+#include "am/am.h"
+
+/* Work done by the scans of one plan node, since it was opened. */
+typedef struct AnnScanStats
+{
+	int64 queries; /* (re)scans that read something */
+	int64 leaves_searched;
+	int64 codes_scanned; /* live lanes scored, those of repeated passes too */
+	int64 candidates;    /* taken for reordering */
+	int64 heap_fetches;
+	int64 held_back;
+	int64 pages; /* of index and table, looked at; not those that searches share (together.c) */
+	/* Milliseconds, where ann.track_timing is on. */
+	double centroid_ms; /* ranking the leaves */
+	double scan_ms;     /* scoring codes */
+	double reorder_ms;  /* reading rows */
+} AnnScanStats;
+
+/* Time of a stage: a start, and what has passed since then added to *ms. No clock is read unless asked. */
+static inline instr_time
+ann_clock(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_ZERO(now);
+	if (unlikely(ann_track_timing))
+		INSTR_TIME_SET_CURRENT(now);
+	return now;
+}
+
+static inline void
+ann_clock_add(instr_time start, double *ms)
+{
+	instr_time now;
+
+	if (likely(INSTR_TIME_IS_ZERO(start)))
+		return;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	*ms += INSTR_TIME_GET_MILLISEC(now);
+}
+
+#endif
