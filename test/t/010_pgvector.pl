@@ -42,28 +42,33 @@ CREATE EXTENSION vector;
 CREATE SCHEMA ann;
 CREATE EXTENSION ann SCHEMA ann;
 CREATE EXTENSION ann_pgvector;
-CREATE TABLE items (id serial, v vector(16), h halfvec(16));
+CREATE TABLE items (id serial, v vector(16), h halfvec(16), b bit(16));
 INSERT INTO items (v) SELECT array_agg(random())::vector FROM generate_series(1, 4000) i, generate_series(1, 16) j GROUP BY i;
-UPDATE items SET h = v;
+UPDATE items SET h = v, b = binary_quantize(v - (SELECT avg(v) FROM items));
 CREATE INDEX items_l2 ON items USING annivf (v);
 CREATE INDEX items_ip ON items USING annivf (v vector_ip_ops);
 CREATE INDEX items_cosine ON items USING annivf (v vector_cosine_ops);
+CREATE INDEX items_l1 ON items USING annivf (v vector_l1_ops);
 CREATE INDEX items_half ON items USING annivf (h);
-INSERT INTO items (v, h) SELECT v, h FROM items LIMIT 100;
+CREATE INDEX items_half_l1 ON items USING annivf (h halfvec_l1_ops);
+CREATE INDEX items_hamming ON items USING annivf (b bit_hamming_ops);
+CREATE INDEX items_jaccard ON items USING annivf (b bit_jaccard_ops);
+INSERT INTO items (v, h, b) SELECT v, h, b FROM items LIMIT 100;
 DELETE FROM items WHERE id % 7 = 0;
 VACUUM items;
 SQL
 is($node->safe_psql('beside', "SELECT count(*) FROM ann.ann_check('$_', true)"), '0', "$_ is sound")
-  for qw(items_l2 items_ip items_cosine items_half);
-for my $case (['v', '<->'], ['v', '<#>'], ['v', '<=>'], ['h', '<->'])
+  for qw(items_l2 items_ip items_cosine items_l1 items_half items_half_l1 items_hamming items_jaccard);
+for my $case (['v', '<->'], ['v', '<#>'], ['v', '<=>'], ['v', '<+>'], ['h', '<->'], ['h', '<+>'], ['b', '<~>'], ['b', '<%>'])
 {
 	my ($column, $op) = @$case;
-	my $query = "SELECT id FROM items ORDER BY $column $op (SELECT $column FROM items WHERE id = 5) LIMIT 50";
+	my $distance = "$column $op (SELECT $column FROM items WHERE id = 5)";
+	my $query = "SELECT $distance FROM items ORDER BY $distance LIMIT 50";
 
 	like($node->safe_psql('beside', "SET enable_seqscan = off; EXPLAIN $query"), qr/Index Scan using items_/, "$column $op: by index");
 	cmp_ok($node->safe_psql('beside', "SELECT ann.ann_recall('$query')"), '>=', 0.9, "$column $op: recall");
 	is( $node->safe_psql('beside', "SET ann.num_leaves_to_search = 100000; SET ann.num_reordering_candidates = 1000000;
-		SELECT ann.ann_recall('SELECT id FROM items ORDER BY $column $op (SELECT $column FROM items WHERE id = 5) LIMIT 50')"),
+		SELECT ann.ann_recall('$query')"),
 		'1', "$column $op: all leaves find all rows");
 }
 is($node->safe_psql('beside', 'SELECT bool_and(amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = $$annivf$$'), 't', 'operator classes are valid');
