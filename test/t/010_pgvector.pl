@@ -74,12 +74,20 @@ for my $case (['v', '<->'], ['v', '<#>'], ['v', '<=>'], ['v', '<+>'], ['h', '<->
 is($node->safe_psql('beside', 'SELECT bool_and(amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = $$annivf$$'), 't', 'operator classes are valid');
 # both libraries in one backend
 is($node->safe_psql('beside', q{SELECT '[1,2]'::vector <-> '[1,4]', '[1,2]'::ann.vector OPERATOR(ann.<->) '[1,4]'}), '2|2', 'both types at once');
-# a hash of rows by COPY BINARY, from one type to the other and back
+# rows by COPY BINARY, from one type to the other and back: the same bytes, and the same text on both sides
 my $file = $node->basedir . '/rows';
-$node->safe_psql('beside', "COPY (SELECT v FROM items ORDER BY id) TO '$file' (FORMAT binary);
-	CREATE TABLE ours (v ann.vector(16)); COPY ours FROM '$file' (FORMAT binary);
-	COPY ours TO '$file' (FORMAT binary); CREATE TABLE theirs (v vector(16)); COPY theirs FROM '$file' (FORMAT binary)");
-is($node->safe_psql('beside', 'SELECT count(*) FROM (SELECT v::text FROM items EXCEPT SELECT v::text FROM theirs) s'), '0', 'COPY BINARY there and back');
+my %columns = (vector => 'v', halfvec => 'h', sparsevec => "(v || '[0,0,1.5]')::sparsevec");
+for my $type (sort keys %columns)
+{
+	$node->safe_psql('beside', "CREATE TABLE rows_$type AS SELECT $columns{$type} AS x FROM items ORDER BY id;
+		CREATE TABLE ours_$type (x ann.$type); CREATE TABLE theirs_$type (x $type);
+		COPY rows_$type TO '$file.$type' (FORMAT binary); COPY ours_$type FROM '$file.$type' (FORMAT binary);
+		COPY ours_$type TO '$file.back' (FORMAT binary); COPY theirs_$type FROM '$file.back' (FORMAT binary)");
+	is($node->safe_psql('beside', "SELECT pg_read_binary_file('$file.$type') = pg_read_binary_file('$file.back'), count(*) > 1000 FROM theirs_$type"),
+		't|t', "$type: COPY BINARY there and back gives the same bytes");
+	is($node->safe_psql('beside', "SELECT count(*) FROM (SELECT x::text FROM rows_$type EXCEPT ALL SELECT x::text FROM ours_$type) s"), '0', "$type: the same text");
+	is($node->safe_psql('beside', "SELECT count(*) FROM (SELECT x::text FROM rows_$type EXCEPT ALL SELECT x::text FROM theirs_$type) s"), '0', "$type: the same rows again");
+}
 $node->safe_psql('beside', 'DROP EXTENSION ann_pgvector CASCADE; DROP EXTENSION ann CASCADE');
 is($node->safe_psql('beside', 'SELECT count(*) > 0 FROM items WHERE v <-> v = 0'), 't', 'pgvector stays when ann goes');
 
