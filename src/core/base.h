@@ -49,8 +49,9 @@ typedef struct AnnTid
  */
 #define ANN_ISA_AVX2 "avx2,fma"
 #define ANN_ISA_AVX2_F16C ANN_ISA_AVX2 ",f16c"
+#define ANN_ISA_AVX2_POPCNT ANN_ISA_AVX2 ",popcnt"
 #define ANN_ISA_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
-#define ANN_ISA_AVX512_VBMI ANN_ISA_AVX512 ",avx512vbmi,avx512vnni"
+#define ANN_ISA_AVX512_VBMI ANN_ISA_AVX512 ",avx512vbmi,avx512vnni,avx512vpopcntdq"
 
 #define ANN_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)

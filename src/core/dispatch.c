@@ -22,15 +22,16 @@ const AnnKernels *ann_kernels = &ann_kernels_scalar;
 
 /* CPUID leaf 1, ecx */
 #define LEAF1_FMA (1u << 12)
+#define LEAF1_POPCNT (1u << 23)
 #define LEAF1_OSXSAVE (1u << 27)
 #define LEAF1_AVX (1u << 28)
 #define LEAF1_F16C (1u << 29)
-#define LEAF1_WANTED (LEAF1_FMA | LEAF1_OSXSAVE | LEAF1_AVX | LEAF1_F16C)
+#define LEAF1_WANTED (LEAF1_FMA | LEAF1_POPCNT | LEAF1_OSXSAVE | LEAF1_AVX | LEAF1_F16C)
 /* CPUID leaf 7, ebx */
 #define LEAF7_AVX2 (1u << 5)
 #define LEAF7_AVX512 ((1u << 16) | (1u << 17) | (1u << 30) | (1u << 31)) /* F, DQ, BW, VL */
 /* CPUID leaf 7, ecx */
-#define LEAF7_VBMI_VNNI ((1u << 1) | (1u << 11))
+#define LEAF7_VBMI ((1u << 1) | (1u << 11) | (1u << 14)) /* VBMI, VNNI, VPOPCNTDQ */
 /* XCR0: xmm and ymm; the same with mask registers, upper halves of zmm0-15, and zmm16-31 */
 #define XCR0_YMM 0x06u
 #define XCR0_ZMM 0xe6u
@@ -71,7 +72,7 @@ cpu_features(void)
 	features.avx2 = (ebx & LEAF7_AVX2) && (xcr0 & XCR0_YMM) == XCR0_YMM;
 	features.avx512 =
 		features.avx2 && (ebx & LEAF7_AVX512) == LEAF7_AVX512 && (xcr0 & XCR0_ZMM) == XCR0_ZMM;
-	features.avx512_vbmi = features.avx512 && (ecx & LEAF7_VBMI_VNNI) == LEAF7_VBMI_VNNI;
+	features.avx512_vbmi = features.avx512 && (ecx & LEAF7_VBMI) == LEAF7_VBMI;
 	return features;
 }
 

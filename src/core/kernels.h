@@ -4,9 +4,8 @@
  *
  * NOTES
  *	  One set of functions per instruction set: kernels_scalar.c (the reference semantics),
- *	  kernels_avx2.c, kernels_avx512.c, kernels_neon.c, each with its half for codes in
- *	  kernels_<isa>_codes.c and its conversion of half precision in kernels_<isa>_half.c, with the
- *	  same names and another suffix: ann_<op>_<isa>. dispatch.c chooses one table once per process;
+ *	  kernels_avx2.c, kernels_avx512.c, kernels_neon.c, each with the parts that kernels_parts.h
+ *	  names, with the same names and another suffix: ann_<op>_<isa>. dispatch.c chooses one table once per process;
  *	  callers make one indirect call per *block of codes* or per *batch of rows*, never one per
  *	  dimension.
  *
@@ -64,10 +63,38 @@ typedef struct AnnKernels
 	void (*cosine_parts)(const float *a, const float *b, int dim, float parts[3]);
 
 	/*
+	 * The same of two vectors of halves (core/half.h), without going through memory: bit-equal to the
+	 * kernel for floats of what half_to_float makes of a and b. Halves are 2-byte aligned.
+	 */
+	float (*half_l2_squared)(const uint16_t *a, const uint16_t *b, int dim);
+	float (*half_inner_product)(const uint16_t *a, const uint16_t *b, int dim);
+	float (*half_l1)(const uint16_t *a, const uint16_t *b, int dim);
+	void (*half_cosine_parts)(const uint16_t *a, const uint16_t *b, int dim, float parts[3]);
+
+	/*
 	 * out[i] = the half precision number halves[i] (core/half.h), exactly and bit-equal in all
 	 * variants, for num >= 0 numbers. halves are 2-byte aligned.
 	 */
 	void (*half_to_float)(const uint16_t *halves, int num, float *out);
+
+	/*
+	 * In double, where squares of floats neither overflow nor vanish. sum_squares = sum a[d]^2: the
+	 * squares are exact and are added in one order, so it is bit-equal in all variants. power_sum =
+	 * sum (|a[d] - b[d]| / unit)^power for whole numbers power >= 1 and unit > 0. linf = the greatest
+	 * |a[d] - b[d]| of finite vectors, bit-equal in all variants. All are 0 for dim = 0.
+	 */
+	double (*sum_squares)(const float *a, int dim);
+	double (*power_sum)(const float *a, const float *b, int dim, double unit, int power);
+	double (*linf)(const float *a, const float *b, int dim);
+	/* In how many places a[d] != b[d]. */
+	int (*num_different)(const float *a, const float *b, int dim);
+
+	/*
+	 * Two strings of bits, num_bytes >= 0 bytes each: the bits that differ; and counts[0] = the bits
+	 * set in both, counts[1] = those set in either or both.
+	 */
+	uint64_t (*bits_different)(const uint8_t *a, const uint8_t *b, size_t num_bytes);
+	void (*bits_common)(const uint8_t *a, const uint8_t *b, size_t num_bytes, uint64_t counts[2]);
 
 	/*
 	 * All inner products of two sets: out[i * out_stride + j] = <a_i, b_j>, a: num_a rows of a_stride
@@ -158,7 +185,7 @@ extern const AnnKernels ann_kernels_scalar;
 #if defined(__x86_64__)
 extern const AnnKernels ann_kernels_avx2;
 extern const AnnKernels ann_kernels_avx512;
-/* The same under the same name, for machines with VBMI and VNNI: faster, equal bit for bit. */
+/* The same under the same name, for machines with VBMI, VNNI and VPOPCNTDQ: faster, equal bit for bit. */
 extern const AnnKernels ann_kernels_avx512_vbmi;
 #endif
 #if defined(__aarch64__)

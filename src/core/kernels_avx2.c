@@ -1,7 +1,7 @@
 /*
  * kernels_avx2.c
- *	  The kernels for AVX2 with FMA (Haswell, Zen and later): vectors, matrix products and rows of node
- *	  pages. kernels_avx2_codes.c has those that work on codes.
+ *	  The kernels for AVX2 with FMA (Haswell, Zen and later): matrix products and rows of node pages;
+ *	  the others stand in files of their own (kernels_parts.h).
  *
  * NOTES
  *	  Ends of float rows that do not fill a register are loaded with a mask: a masked-out element is
@@ -21,20 +21,14 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/kernels_codes.h"
+#include "core/kernels_avx2.h"
 #include "core/kernels_panel.h"
+#include "core/kernels_parts.h"
 
 ANN_TARGET_BEGIN(ANN_ISA_AVX2)
 
 /* 3 x 4 sums, 3 rows of A and one of B fill the 16 registers. */
 #define TILE_A 3
-
-typedef enum Term
-{
-	TERM_L2,
-	TERM_IP,
-	TERM_L1,
-} Term;
 
 typedef enum RowForm
 {
@@ -56,130 +50,6 @@ typedef struct Three
 	__m256 r1_f32x8;
 	__m256 r2_f32x8;
 } Three;
-
-/* A mask for loads: the first count lanes of 8. Any count. */
-static ANN_INLINE __m256i
-first_lanes(int count)
-{
-	return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-
-static ANN_INLINE __m256
-add_term(Term term, __m256 sum_f32x8, __m256 a_f32x8, __m256 b_f32x8)
-{
-	__m256 difference_f32x8;
-
-	if (term == TERM_IP)
-		return _mm256_fmadd_ps(a_f32x8, b_f32x8, sum_f32x8);
-	difference_f32x8 = _mm256_sub_ps(a_f32x8, b_f32x8);
-	if (term == TERM_L1)
-		return _mm256_add_ps(sum_f32x8, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), difference_f32x8));
-	return _mm256_fmadd_ps(difference_f32x8, difference_f32x8, sum_f32x8);
-}
-
-static ANN_INLINE float
-sum_lanes(__m256 value_f32x8)
-{
-	__m128 sum_f32x4 =
-		_mm_add_ps(_mm256_castps256_ps128(value_f32x8), _mm256_extractf128_ps(value_f32x8, 1));
-
-	sum_f32x4 = _mm_add_ps(sum_f32x4, _mm_movehl_ps(sum_f32x4, sum_f32x4));
-	return _mm_cvtss_f32(_mm_add_ss(sum_f32x4, _mm_movehdup_ps(sum_f32x4)));
-}
-
-/*
- * Two vectors. Four sums, because an addition has to wait some 4 cycles for the one before it while
- * one or two can start in every cycle.
- */
-
-static ANN_INLINE float
-pair_sum(Term term, const float *a, const float *b, int dim)
-{
-	__m256 sum0_f32x8 = _mm256_setzero_ps();
-	__m256 sum1_f32x8 = sum0_f32x8;
-	__m256 sum2_f32x8 = sum0_f32x8;
-	__m256 sum3_f32x8 = sum0_f32x8;
-	int d = 0;
-
-	for (; d + 32 <= dim; d += 32)
-	{
-		sum0_f32x8 = add_term(term, sum0_f32x8, _mm256_loadu_ps(a + d), _mm256_loadu_ps(b + d));
-		sum1_f32x8 =
-			add_term(term, sum1_f32x8, _mm256_loadu_ps(a + d + 8), _mm256_loadu_ps(b + d + 8));
-		sum2_f32x8 =
-			add_term(term, sum2_f32x8, _mm256_loadu_ps(a + d + 16), _mm256_loadu_ps(b + d + 16));
-		sum3_f32x8 =
-			add_term(term, sum3_f32x8, _mm256_loadu_ps(a + d + 24), _mm256_loadu_ps(b + d + 24));
-	}
-	for (; d + 8 <= dim; d += 8)
-		sum0_f32x8 = add_term(term, sum0_f32x8, _mm256_loadu_ps(a + d), _mm256_loadu_ps(b + d));
-	if (d < dim)
-	{
-		__m256i mask = first_lanes(dim - d);
-
-		sum1_f32x8 = add_term(term, sum1_f32x8, _mm256_maskload_ps(a + d, mask),
-							  _mm256_maskload_ps(b + d, mask));
-	}
-	return sum_lanes(_mm256_add_ps(_mm256_add_ps(sum0_f32x8, sum1_f32x8),
-								   _mm256_add_ps(sum2_f32x8, sum3_f32x8)));
-}
-
-static float
-ann_l2_squared_avx2(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_L2, a, b, dim);
-}
-
-static float
-ann_inner_product_avx2(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_IP, a, b, dim);
-}
-
-static float
-ann_l1_avx2(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_L1, a, b, dim);
-}
-
-static float
-ann_norm_squared_avx2(const float *a, int dim)
-{
-	return pair_sum(TERM_IP, a, a, dim);
-}
-
-/* The sums of one half of the steps of cosine_parts. */
-static ANN_INLINE void
-add_cosine(Three *sum, __m256 a_f32x8, __m256 b_f32x8)
-{
-	sum->r0_f32x8 = _mm256_fmadd_ps(a_f32x8, b_f32x8, sum->r0_f32x8);
-	sum->r1_f32x8 = _mm256_fmadd_ps(a_f32x8, a_f32x8, sum->r1_f32x8);
-	sum->r2_f32x8 = _mm256_fmadd_ps(b_f32x8, b_f32x8, sum->r2_f32x8);
-}
-
-static void
-ann_cosine_parts_avx2(const float *a, const float *b, int dim, float parts[3])
-{
-	__m256 zero = _mm256_setzero_ps();
-	Three even = {zero, zero, zero};
-	Three odd = even;
-	int d = 0;
-
-	for (; d + 16 <= dim; d += 16)
-	{
-		add_cosine(&even, _mm256_loadu_ps(a + d), _mm256_loadu_ps(b + d));
-		add_cosine(&odd, _mm256_loadu_ps(a + d + 8), _mm256_loadu_ps(b + d + 8));
-	}
-	for (; d < dim; d += 8)
-	{
-		__m256i mask = first_lanes(dim - d);
-
-		add_cosine(&even, _mm256_maskload_ps(a + d, mask), _mm256_maskload_ps(b + d, mask));
-	}
-	parts[0] = sum_lanes(_mm256_add_ps(even.r0_f32x8, odd.r0_f32x8));
-	parts[1] = sum_lanes(_mm256_add_ps(even.r1_f32x8, odd.r1_f32x8));
-	parts[2] = sum_lanes(_mm256_add_ps(even.r2_f32x8, odd.r2_f32x8));
-}
 
 /* Transposed reduction: lane k is the sum over the lanes of value k. */
 static ANN_INLINE __m128
@@ -463,7 +333,7 @@ load_row_end(RowForm form, const void *row, int d, int count)
 }
 
 static ANN_INLINE void
-add_pair(Term term, Pair *sum, Pair query, Pair row)
+add_pair(AnnTerm term, Pair *sum, Pair query, Pair row)
 {
 	sum->first_f32x8 = add_term(term, sum->first_f32x8, query.first_f32x8, row.first_f32x8);
 	sum->second_f32x8 = add_term(term, sum->second_f32x8, query.second_f32x8, row.second_f32x8);
@@ -477,7 +347,7 @@ both(Pair sum)
 
 /* The scores of count (1 or 4) rows, in the first lanes. */
 static ANN_INLINE __m128
-rows_tile(Term term, RowForm form, const float *query, const char *rows, size_t stride_bytes,
+rows_tile(AnnTerm term, RowForm form, const float *query, const char *rows, size_t stride_bytes,
 		  int count, int dim)
 {
 	Pair zero = {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -515,7 +385,7 @@ rows_tile(Term term, RowForm form, const float *query, const char *rows, size_t 
 }
 
 static ANN_INLINE void
-rows_scores(Term term, RowForm form, const float *query, const void *rows, size_t stride_bytes,
+rows_scores(AnnTerm term, RowForm form, const float *query, const void *rows, size_t stride_bytes,
 			int num, int dim, float *out)
 {
 	const char *row = rows;
@@ -537,40 +407,37 @@ static void
 ann_l2_rows_bf16_avx2(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					  float *out)
 {
-	rows_scores(TERM_L2, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_L2, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_ip_rows_bf16_avx2(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					  float *out)
 {
-	rows_scores(TERM_IP, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_IP, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_l2_rows_f32_avx2(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					 float *out)
 {
-	rows_scores(TERM_L2, ROWS_F32, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_L2, ROWS_F32, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_ip_rows_f32_avx2(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					 float *out)
 {
-	rows_scores(TERM_IP, ROWS_F32, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_IP, ROWS_F32, query, rows, stride_bytes, num, dim, out);
 }
 
 ANN_TARGET_END
 
 const AnnKernels ann_kernels_avx2 = {
 	.name = "avx2",
-	.l2_squared = ann_l2_squared_avx2,
-	.inner_product = ann_inner_product_avx2,
-	.l1 = ann_l1_avx2,
-	.norm_squared = ann_norm_squared_avx2,
-	.cosine_parts = ann_cosine_parts_avx2,
-	.half_to_float = ann_half_to_float_avx2,
+	ANN_PAIR_KERNELS(avx2),
+	.bits_different = ann_bits_different_avx2,
+	.bits_common = ann_bits_common_avx2,
 	.products = ann_products_avx2,
 	.nearest = ann_nearest_avx2,
 	.l2_rows_bf16 = ann_l2_rows_bf16_avx2,

@@ -6,7 +6,7 @@
  *	  16 codewords are two registers. Names carry the lanes as in kernels_avx2.c, with its meaning of
  *	  "half".
  */
-#include "core/kernels_codes.h"
+#include "core/kernels_parts.h"
 
 #if defined(__x86_64__)
 

@@ -1,7 +1,7 @@
 /*
  * kernels_avx512.c
- *	  The kernels for AVX-512 (F, BW, DQ, VL: Skylake-X, Zen 4 and later): vectors, matrix products and
- *	  rows of node pages. kernels_avx512_codes.c has those that work on codes.
+ *	  The kernels for AVX-512 (F, BW, DQ, VL: Skylake-X, Zen 4 and later): matrix products and rows of
+ *	  node pages; the others stand in files of their own (kernels_parts.h).
  *
  * NOTES
  *	  Ends that do not fill a register are loaded with a mask: a masked-out element is neither read
@@ -21,19 +21,13 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "core/kernels_codes.h"
+#include "core/kernels_avx512.h"
 #include "core/kernels_panel.h"
+#include "core/kernels_parts.h"
 
 ANN_TARGET_BEGIN(ANN_ISA_AVX512)
 
 #define TILE_A 4
-
-typedef enum Term
-{
-	TERM_L2,
-	TERM_IP,
-	TERM_L1,
-} Term;
 
 typedef enum RowForm
 {
@@ -56,121 +50,6 @@ typedef struct Four
 	__m512 r2_f32x16;
 	__m512 r3_f32x16;
 } Four;
-
-/* The first count lanes of 32 (of 16 in the lower half). count >= 0. */
-static ANN_INLINE uint32_t
-first_lanes(int count)
-{
-	return count < 32 ? (1u << count) - 1 : UINT32_MAX;
-}
-
-static ANN_INLINE __m512
-add_term(Term term, __m512 sum_f32x16, __m512 a_f32x16, __m512 b_f32x16)
-{
-	__m512 difference_f32x16;
-
-	if (term == TERM_IP)
-		return _mm512_fmadd_ps(a_f32x16, b_f32x16, sum_f32x16);
-	difference_f32x16 = _mm512_sub_ps(a_f32x16, b_f32x16);
-	if (term == TERM_L1)
-		return _mm512_add_ps(sum_f32x16, _mm512_abs_ps(difference_f32x16));
-	return _mm512_fmadd_ps(difference_f32x16, difference_f32x16, sum_f32x16);
-}
-
-/*
- * Two vectors. Four sums, because an addition has to wait some 4 cycles for the one before it while
- * one or two can start in every cycle.
- */
-
-static ANN_INLINE float
-pair_sum(Term term, const float *a, const float *b, int dim)
-{
-	Four sum = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-	int d = 0;
-
-	for (; d + 64 <= dim; d += 64)
-	{
-		sum.r0_f32x16 =
-			add_term(term, sum.r0_f32x16, _mm512_loadu_ps(a + d), _mm512_loadu_ps(b + d));
-		sum.r1_f32x16 =
-			add_term(term, sum.r1_f32x16, _mm512_loadu_ps(a + d + 16), _mm512_loadu_ps(b + d + 16));
-		sum.r2_f32x16 =
-			add_term(term, sum.r2_f32x16, _mm512_loadu_ps(a + d + 32), _mm512_loadu_ps(b + d + 32));
-		sum.r3_f32x16 =
-			add_term(term, sum.r3_f32x16, _mm512_loadu_ps(a + d + 48), _mm512_loadu_ps(b + d + 48));
-	}
-	for (; d + 16 <= dim; d += 16)
-		sum.r0_f32x16 =
-			add_term(term, sum.r0_f32x16, _mm512_loadu_ps(a + d), _mm512_loadu_ps(b + d));
-	if (d < dim)
-	{
-		__mmask16 mask = (__mmask16) first_lanes(dim - d);
-
-		sum.r1_f32x16 = add_term(term, sum.r1_f32x16, _mm512_maskz_loadu_ps(mask, a + d),
-								 _mm512_maskz_loadu_ps(mask, b + d));
-	}
-	return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sum.r0_f32x16, sum.r1_f32x16),
-											  _mm512_add_ps(sum.r2_f32x16, sum.r3_f32x16)));
-}
-
-static float
-ann_l2_squared_avx512(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_L2, a, b, dim);
-}
-
-static float
-ann_inner_product_avx512(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_IP, a, b, dim);
-}
-
-static float
-ann_l1_avx512(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_L1, a, b, dim);
-}
-
-static float
-ann_norm_squared_avx512(const float *a, int dim)
-{
-	return pair_sum(TERM_IP, a, a, dim);
-}
-
-/* r0: <a,b>, r1: |a|^2, r2: |b|^2. */
-static ANN_INLINE void
-add_cosine(Four *sum, __m512 a_f32x16, __m512 b_f32x16)
-{
-	ANN_KEEP(a_f32x16);
-	ANN_KEEP(b_f32x16);
-	sum->r0_f32x16 = _mm512_fmadd_ps(a_f32x16, b_f32x16, sum->r0_f32x16);
-	sum->r1_f32x16 = _mm512_fmadd_ps(a_f32x16, a_f32x16, sum->r1_f32x16);
-	sum->r2_f32x16 = _mm512_fmadd_ps(b_f32x16, b_f32x16, sum->r2_f32x16);
-}
-
-static void
-ann_cosine_parts_avx512(const float *a, const float *b, int dim, float parts[3])
-{
-	__m512 zero = _mm512_setzero_ps();
-	Four even = {zero, zero, zero, zero};
-	Four odd = even;
-	int d = 0;
-
-	for (; d + 32 <= dim; d += 32)
-	{
-		add_cosine(&even, _mm512_loadu_ps(a + d), _mm512_loadu_ps(b + d));
-		add_cosine(&odd, _mm512_loadu_ps(a + d + 16), _mm512_loadu_ps(b + d + 16));
-	}
-	for (; d < dim; d += 16)
-	{
-		__mmask16 mask = (__mmask16) first_lanes(dim - d);
-
-		add_cosine(&even, _mm512_maskz_loadu_ps(mask, a + d), _mm512_maskz_loadu_ps(mask, b + d));
-	}
-	parts[0] = _mm512_reduce_add_ps(_mm512_add_ps(even.r0_f32x16, odd.r0_f32x16));
-	parts[1] = _mm512_reduce_add_ps(_mm512_add_ps(even.r1_f32x16, odd.r1_f32x16));
-	parts[2] = _mm512_reduce_add_ps(_mm512_add_ps(even.r2_f32x16, odd.r2_f32x16));
-}
 
 /*
  * Transposed reductions: the sums over the lanes of several registers at once, halving the number of
@@ -444,7 +323,7 @@ load_row(RowForm form, const void *row, int d, uint32_t mask)
 }
 
 static ANN_INLINE void
-add_pair(Term term, Pair *sum, Pair query, Pair row)
+add_pair(AnnTerm term, Pair *sum, Pair query, Pair row)
 {
 	sum->first_f32x16 = add_term(term, sum->first_f32x16, query.first_f32x16, row.first_f32x16);
 	sum->second_f32x16 = add_term(term, sum->second_f32x16, query.second_f32x16, row.second_f32x16);
@@ -458,7 +337,7 @@ both(Pair sum)
 
 /* One step of 32 elements, of which mask tells those that there are. */
 static ANN_INLINE void
-rows_step(Term term, RowForm form, const float *query, const char *rows, size_t stride_bytes,
+rows_step(AnnTerm term, RowForm form, const float *query, const char *rows, size_t stride_bytes,
 		  int count, int d, uint32_t mask, Pair sums[4])
 {
 	Pair part = load_query(form, query + d, mask);
@@ -473,7 +352,7 @@ rows_step(Term term, RowForm form, const float *query, const char *rows, size_t 
 
 /* Adds the scores of count (1 or 4) rows to out. */
 static ANN_INLINE void
-rows_tile(Term term, RowForm form, const float *query, const char *rows, size_t stride_bytes,
+rows_tile(AnnTerm term, RowForm form, const float *query, const char *rows, size_t stride_bytes,
 		  int count, int dim, float *out)
 {
 	Pair zero = {_mm512_setzero_ps(), _mm512_setzero_ps()};
@@ -492,7 +371,7 @@ rows_tile(Term term, RowForm form, const float *query, const char *rows, size_t 
 }
 
 static ANN_INLINE void
-rows_scores(Term term, RowForm form, const float *query, const void *rows, size_t stride_bytes,
+rows_scores(AnnTerm term, RowForm form, const float *query, const void *rows, size_t stride_bytes,
 			int num, int dim, float *out)
 {
 	const char *row = rows;
@@ -508,51 +387,49 @@ static void
 ann_l2_rows_bf16_avx512(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 						float *out)
 {
-	rows_scores(TERM_L2, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_L2, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_ip_rows_bf16_avx512(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 						float *out)
 {
-	rows_scores(TERM_IP, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_IP, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_l2_rows_f32_avx512(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					   float *out)
 {
-	rows_scores(TERM_L2, ROWS_F32, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_L2, ROWS_F32, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_ip_rows_f32_avx512(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					   float *out)
 {
-	rows_scores(TERM_IP, ROWS_F32, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_IP, ROWS_F32, query, rows, stride_bytes, num, dim, out);
 }
 
 ANN_TARGET_END
 
 /*
- * Two tables of one name, which differ only in how codes are looked up and added: the results are
- * equal bit for bit, so dispatch.c may offer either.
+ * Two tables of one name, which differ only in how codes are looked up and added and bits counted: the
+ * results are equal bit for bit, so dispatch.c may offer either.
  */
-#define AVX512_TABLE(accumulate_function, score_function)                                          \
+#define AVX512_TABLE(form)                                                                         \
 	{                                                                                              \
-		.name = "avx512", .l2_squared = ann_l2_squared_avx512,                                     \
-		.inner_product = ann_inner_product_avx512, .l1 = ann_l1_avx512,                            \
-		.norm_squared = ann_norm_squared_avx512, .cosine_parts = ann_cosine_parts_avx512,          \
-		.half_to_float = ann_half_to_float_avx512, .products = ann_products_avx512,                \
+		.name = "avx512", ANN_PAIR_KERNELS(avx512), .bits_different = ann_bits_different_##form,   \
+		.bits_common = ann_bits_common_##form, .products = ann_products_avx512,                    \
 		.nearest = ann_nearest_avx512, .l2_rows_bf16 = ann_l2_rows_bf16_avx512,                    \
 		.ip_rows_bf16 = ann_ip_rows_bf16_avx512, .l2_rows_f32 = ann_l2_rows_f32_avx512,            \
 		.ip_rows_f32 = ann_ip_rows_f32_avx512, .query_table = ann_query_table_avx512,              \
 		.encode = ann_encode_avx512, .encode_pairs = ann_encode_pairs_avx512,                      \
-		.accumulate = accumulate_function, .bounds = ann_bounds_avx512, .score = score_function,   \
+		.accumulate = ann_accumulate_##form, .bounds = ann_bounds_avx512,                          \
+		.score = ann_score_##form,                                                                 \
 	}
 
-const AnnKernels ann_kernels_avx512 = AVX512_TABLE(ann_accumulate_avx512, ann_score_avx512);
-const AnnKernels ann_kernels_avx512_vbmi =
-	AVX512_TABLE(ann_accumulate_avx512_vbmi, ann_score_avx512_vbmi);
+const AnnKernels ann_kernels_avx512 = AVX512_TABLE(avx512);
+const AnnKernels ann_kernels_avx512_vbmi = AVX512_TABLE(avx512_vbmi);
 
 #endif

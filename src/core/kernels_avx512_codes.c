@@ -6,7 +6,7 @@
  *	  16 codewords are one register. Names carry the lanes as in kernels_avx512.c, with its meaning of
  *	  "quarter"; ends are masked as there.
  */
-#include "core/kernels_codes.h"
+#include "core/kernels_parts.h"
 
 #if defined(__x86_64__)
 

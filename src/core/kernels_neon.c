@@ -1,7 +1,7 @@
 /*
  * kernels_neon.c
- *	  The kernels for NEON (any aarch64): vectors, matrix products and rows of node pages.
- *	  kernels_neon_codes.c has those that work on codes.
+ *	  The kernels for NEON (any aarch64): matrix products and rows of node pages; the others
+ *	  stand in files of their own (kernels_parts.h).
  *
  * NOTES
  *	  NEON has no masked loads: the last one to three elements of a row are loaded one by one into a
@@ -20,17 +20,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/kernels_codes.h"
+#include "core/kernels_neon.h"
 #include "core/kernels_panel.h"
+#include "core/kernels_parts.h"
 
 #define TILE_A 4
-
-typedef enum Term
-{
-	TERM_L2,
-	TERM_IP,
-	TERM_L1,
-} Term;
 
 typedef enum RowForm
 {
@@ -48,116 +42,6 @@ typedef struct Four
 } Four;
 
 static const Four four_zero;
-
-static ANN_INLINE float32x4_t
-add_term(Term term, float32x4_t sum_f32x4, float32x4_t a_f32x4, float32x4_t b_f32x4)
-{
-	float32x4_t difference_f32x4;
-
-	if (term == TERM_IP)
-		return vfmaq_f32(sum_f32x4, a_f32x4, b_f32x4);
-	if (term == TERM_L1)
-		return vaddq_f32(sum_f32x4, vabdq_f32(a_f32x4, b_f32x4));
-	difference_f32x4 = vsubq_f32(a_f32x4, b_f32x4);
-	return vfmaq_f32(sum_f32x4, difference_f32x4, difference_f32x4);
-}
-
-/* The last count (1 to 3) elements of a row. */
-static ANN_INLINE float32x4_t
-load_end(const float *values, int count)
-{
-	float32x4_t end_f32x4 = vsetq_lane_f32(values[0], vdupq_n_f32(0), 0);
-
-	if (count > 1)
-		end_f32x4 = vsetq_lane_f32(values[1], end_f32x4, 1);
-	if (count > 2)
-		end_f32x4 = vsetq_lane_f32(values[2], end_f32x4, 2);
-	return end_f32x4;
-}
-
-/*
- * Two vectors. Four sums, because an addition has to wait some 4 cycles for the one before it while
- * two or more can start in every cycle.
- */
-
-static ANN_INLINE float
-pair_sum(Term term, const float *a, const float *b, int dim)
-{
-	Four sum = four_zero;
-	int d = 0;
-
-	for (; d + 16 <= dim; d += 16)
-	{
-		sum.r0_f32x4 = add_term(term, sum.r0_f32x4, vld1q_f32(a + d), vld1q_f32(b + d));
-		sum.r1_f32x4 = add_term(term, sum.r1_f32x4, vld1q_f32(a + d + 4), vld1q_f32(b + d + 4));
-		sum.r2_f32x4 = add_term(term, sum.r2_f32x4, vld1q_f32(a + d + 8), vld1q_f32(b + d + 8));
-		sum.r3_f32x4 = add_term(term, sum.r3_f32x4, vld1q_f32(a + d + 12), vld1q_f32(b + d + 12));
-	}
-	for (; d + 4 <= dim; d += 4)
-		sum.r0_f32x4 = add_term(term, sum.r0_f32x4, vld1q_f32(a + d), vld1q_f32(b + d));
-	if (d < dim)
-		sum.r1_f32x4 =
-			add_term(term, sum.r1_f32x4, load_end(a + d, dim - d), load_end(b + d, dim - d));
-	return vaddvq_f32(
-		vaddq_f32(vaddq_f32(sum.r0_f32x4, sum.r1_f32x4), vaddq_f32(sum.r2_f32x4, sum.r3_f32x4)));
-}
-
-static float
-ann_l2_squared_neon(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_L2, a, b, dim);
-}
-
-static float
-ann_inner_product_neon(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_IP, a, b, dim);
-}
-
-static float
-ann_l1_neon(const float *a, const float *b, int dim)
-{
-	return pair_sum(TERM_L1, a, b, dim);
-}
-
-static float
-ann_norm_squared_neon(const float *a, int dim)
-{
-	return pair_sum(TERM_IP, a, a, dim);
-}
-
-/* r0: <a,b>, r1: |a|^2, r2: |b|^2. */
-static ANN_INLINE void
-add_cosine(Four *sum, float32x4_t a_f32x4, float32x4_t b_f32x4)
-{
-	sum->r0_f32x4 = vfmaq_f32(sum->r0_f32x4, a_f32x4, b_f32x4);
-	sum->r1_f32x4 = vfmaq_f32(sum->r1_f32x4, a_f32x4, a_f32x4);
-	sum->r2_f32x4 = vfmaq_f32(sum->r2_f32x4, b_f32x4, b_f32x4);
-}
-
-static void
-ann_cosine_parts_neon(const float *a, const float *b, int dim, float parts[3])
-{
-	Four even = four_zero;
-	Four odd = four_zero;
-	int d = 0;
-
-	for (; d + 8 <= dim; d += 8)
-	{
-		add_cosine(&even, vld1q_f32(a + d), vld1q_f32(b + d));
-		add_cosine(&odd, vld1q_f32(a + d + 4), vld1q_f32(b + d + 4));
-	}
-	if (d + 4 <= dim)
-	{
-		add_cosine(&even, vld1q_f32(a + d), vld1q_f32(b + d));
-		d += 4;
-	}
-	if (d < dim)
-		add_cosine(&odd, load_end(a + d, dim - d), load_end(b + d, dim - d));
-	parts[0] = vaddvq_f32(vaddq_f32(even.r0_f32x4, odd.r0_f32x4));
-	parts[1] = vaddvq_f32(vaddq_f32(even.r1_f32x4, odd.r1_f32x4));
-	parts[2] = vaddvq_f32(vaddq_f32(even.r2_f32x4, odd.r2_f32x4));
-}
 
 /* Transposed reduction: lane k is the sum over the lanes of value k. */
 static ANN_INLINE float32x4_t
@@ -421,7 +305,7 @@ load_row_end(RowForm form, const void *row, int d, int count)
 }
 
 static ANN_INLINE void
-add_pair(Term term, Pair *sum, Pair query, Pair row)
+add_pair(AnnTerm term, Pair *sum, Pair query, Pair row)
 {
 	sum->low_f32x4 = add_term(term, sum->low_f32x4, query.low_f32x4, row.low_f32x4);
 	sum->high_f32x4 = add_term(term, sum->high_f32x4, query.high_f32x4, row.high_f32x4);
@@ -435,7 +319,7 @@ both(Pair sum)
 
 /* The scores of count (1 or 4) rows, in the first lanes. */
 static ANN_INLINE float32x4_t
-rows_tile(Term term, RowForm form, const float *query, const char *rows, size_t stride_bytes,
+rows_tile(AnnTerm term, RowForm form, const float *query, const char *rows, size_t stride_bytes,
 		  int count, int dim)
 {
 	Pair sum0 = pair_zero, sum1 = pair_zero, sum2 = pair_zero, sum3 = pair_zero;
@@ -469,7 +353,7 @@ rows_tile(Term term, RowForm form, const float *query, const char *rows, size_t 
 }
 
 static ANN_INLINE void
-rows_scores(Term term, RowForm form, const float *query, const void *rows, size_t stride_bytes,
+rows_scores(AnnTerm term, RowForm form, const float *query, const void *rows, size_t stride_bytes,
 			int num, int dim, float *out)
 {
 	const char *row = rows;
@@ -491,38 +375,35 @@ static void
 ann_l2_rows_bf16_neon(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					  float *out)
 {
-	rows_scores(TERM_L2, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_L2, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_ip_rows_bf16_neon(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					  float *out)
 {
-	rows_scores(TERM_IP, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_IP, ROWS_BF16, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_l2_rows_f32_neon(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					 float *out)
 {
-	rows_scores(TERM_L2, ROWS_F32, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_L2, ROWS_F32, query, rows, stride_bytes, num, dim, out);
 }
 
 static void
 ann_ip_rows_f32_neon(const float *query, const void *rows, size_t stride_bytes, int num, int dim,
 					 float *out)
 {
-	rows_scores(TERM_IP, ROWS_F32, query, rows, stride_bytes, num, dim, out);
+	rows_scores(ANN_TERM_IP, ROWS_F32, query, rows, stride_bytes, num, dim, out);
 }
 
 const AnnKernels ann_kernels_neon = {
 	.name = "neon",
-	.l2_squared = ann_l2_squared_neon,
-	.inner_product = ann_inner_product_neon,
-	.l1 = ann_l1_neon,
-	.norm_squared = ann_norm_squared_neon,
-	.cosine_parts = ann_cosine_parts_neon,
-	.half_to_float = ann_half_to_float_neon,
+	ANN_PAIR_KERNELS(neon),
+	.bits_different = ann_bits_different_neon,
+	.bits_common = ann_bits_common_neon,
 	.products = ann_products_neon,
 	.nearest = ann_nearest_neon,
 	.l2_rows_bf16 = ann_l2_rows_bf16_neon,

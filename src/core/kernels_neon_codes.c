@@ -5,8 +5,8 @@
  * NOTES
  *	  16 codewords are four registers; 16 bytes of codes, one block of 32 lanes, are one.
  */
-#include "core/kernels_codes.h"
-#include "core/kernels_pairs.h"
+#include "core/encode_pairs.h"
+#include "core/kernels_parts.h"
 
 #if defined(__aarch64__)
 

@@ -1,100 +1,19 @@
 /*
  * kernels_scalar.c
- *	  The kernels in plain C: the reference semantics, and the variant for any other machine.
+ *	  The kernels in plain C: the reference semantics, and the variant for any other machine. Those of
+ *	  two vectors stand in kernels_scalar_pairs.c.
  *
  * NOTES
- *	  The sums run over LANES partial sums, as they do in the SIMD variants: the rounding error then
- *	  grows with dim / LANES instead of dim, and a compiler may vectorise without being allowed to
- *	  reassociate. Everything else is as plain as it can be: the other variants are tested against
- *	  this file and against double precision.
+ *	  Everything but the partial sums (kernels_scalar.h) is as plain as it can be: the other variants
+ *	  are tested against this file and against double precision.
  */
 #include "core/kernels.h"
 
 #include <math.h>
 
 #include "core/bf16.h"
-#include "core/half.h"
-#include "core/kernels_pairs.h"
-
-#define LANES 8
-
-static inline float
-lanes_sum(const float lanes[LANES])
-{
-	return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
-		   ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
-}
-
-static float
-ann_l2_squared_scalar(const float *a, const float *b, int dim)
-{
-	float sum[LANES] = {0};
-	int d = 0;
-
-	for (; d + LANES <= dim; d += LANES)
-		for (int lane = 0; lane < LANES; lane++)
-		{
-			float difference = a[d + lane] - b[d + lane];
-
-			sum[lane] += difference * difference;
-		}
-	for (; d < dim; d++)
-	{
-		float difference = a[d] - b[d];
-
-		sum[d % LANES] += difference * difference;
-	}
-	return lanes_sum(sum);
-}
-
-static float
-ann_inner_product_scalar(const float *a, const float *b, int dim)
-{
-	float sum[LANES] = {0};
-	int d = 0;
-
-	for (; d + LANES <= dim; d += LANES)
-		for (int lane = 0; lane < LANES; lane++)
-			sum[lane] += a[d + lane] * b[d + lane];
-	for (; d < dim; d++)
-		sum[d % LANES] += a[d] * b[d];
-	return lanes_sum(sum);
-}
-
-static float
-ann_l1_scalar(const float *a, const float *b, int dim)
-{
-	float sum[LANES] = {0};
-	int d = 0;
-
-	for (; d + LANES <= dim; d += LANES)
-		for (int lane = 0; lane < LANES; lane++)
-			sum[lane] += fabsf(a[d + lane] - b[d + lane]);
-	for (; d < dim; d++)
-		sum[d % LANES] += fabsf(a[d] - b[d]);
-	return lanes_sum(sum);
-}
-
-static float
-ann_norm_squared_scalar(const float *a, int dim)
-{
-	return ann_inner_product_scalar(a, a, dim);
-}
-
-static void
-ann_cosine_parts_scalar(const float *a, const float *b, int dim, float parts[3])
-{
-	parts[0] = ann_inner_product_scalar(a, b, dim);
-	parts[1] = ann_inner_product_scalar(a, a, dim);
-	parts[2] = ann_inner_product_scalar(b, b, dim);
-}
-
-static void
-ann_half_to_float_scalar(const uint16_t *halves, int num, float *out)
-{
-	for (int i = 0; i < num; i++)
-		out[i] = ann_half_to_float(halves[i]);
-}
+#include "core/encode_pairs.h"
+#include "core/kernels_scalar.h"
 
 static void
 ann_products_scalar(const float *a, size_t a_stride, int num_a, const float *b, size_t b_stride,
@@ -305,12 +224,9 @@ ann_score_scalar(const uint8_t *codes, const uint8_t *table, int num_blocks, con
 
 const AnnKernels ann_kernels_scalar = {
 	.name = "scalar",
-	.l2_squared = ann_l2_squared_scalar,
-	.inner_product = ann_inner_product_scalar,
-	.l1 = ann_l1_scalar,
-	.norm_squared = ann_norm_squared_scalar,
-	.cosine_parts = ann_cosine_parts_scalar,
-	.half_to_float = ann_half_to_float_scalar,
+	ANN_PAIR_KERNELS(scalar),
+	.bits_different = ann_bits_different_scalar,
+	.bits_common = ann_bits_common_scalar,
 	.products = ann_products_scalar,
 	.nearest = ann_nearest_scalar,
 	.l2_rows_bf16 = ann_l2_rows_bf16_scalar,

@@ -4,83 +4,16 @@
  *
  * NOTES
  *	  bit varying comes here as well: the server takes it for bit without a conversion. Both types
- *	  keep the unused bits of the last byte at zero, so that whole bytes can be counted. A count is
- *	  made of chunks that are combined on the stack and given to the server's pg_popcount, which
- *	  knows the processor: one call for many words.
+ *	  keep the unused bits of the last byte at zero, so that whole bytes can be counted.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "port/pg_bitutils.h"
 
 #include "compat.h"
 #include "core/kernels.h"
+#include "types/argument.h"
 #include "types/bit.h"
-
-#define CHUNK_WORDS 64
-
-typedef enum BitOp
-{
-	BIT_XOR,
-	BIT_AND,
-	BIT_OR,
-} BitOp;
-
-static inline uint64
-combine(BitOp op, uint64 a, uint64 b)
-{
-	switch (op)
-	{
-		case BIT_XOR:
-			return a ^ b;
-		case BIT_AND:
-			return a & b;
-		default:
-			return a | b;
-	}
-}
-
-/* As combine(), for num_bytes bytes (at most those of a chunk) without any alignment. */
-static inline void
-combine_chunk(BitOp op, const bits8 *a, const bits8 *b, Size num_bytes, uint64 *chunk)
-{
-	Size num_words = num_bytes / sizeof(uint64);
-	Size rest = num_bytes % sizeof(uint64);
-	uint64 x;
-	uint64 y;
-
-	for (Size i = 0; i < num_words; i++)
-	{
-		memcpy(&x, a + i * sizeof(uint64), sizeof(uint64));
-		memcpy(&y, b + i * sizeof(uint64), sizeof(uint64));
-		chunk[i] = combine(op, x, y);
-	}
-	if (rest > 0)
-	{
-		x = y = 0;
-		memcpy(&x, a + num_words * sizeof(uint64), rest);
-		memcpy(&y, b + num_words * sizeof(uint64), rest);
-		chunk[num_words] = combine(op, x, y);
-	}
-}
-
-/* How many bits are set in the combination of two strings of equal length. */
-static inline uint64
-count_bits(BitOp op, VarBit *a, VarBit *b)
-{
-	uint64 chunk[CHUNK_WORDS];
-	Size num_bytes = VARBITBYTES(a);
-	uint64 count = 0;
-
-	for (Size done = 0; done < num_bytes; done += sizeof(chunk))
-	{
-		Size size = Min(num_bytes - done, sizeof(chunk));
-
-		combine_chunk(op, VARBITS(a) + done, VARBITS(b) + done, size, chunk);
-		count += pg_popcount((const char *) chunk, (int) size);
-	}
-	return count;
-}
 
 /* Of common bits, and bits of either string. */
 static inline double
@@ -136,14 +69,15 @@ ANN_FUNCTION(ann_hamming_distance);
 Datum
 ann_hamming_distance(PG_FUNCTION_ARGS)
 {
-	VarBit *a = PG_GETARG_VARBIT_P(0);
-	VarBit *b = PG_GETARG_VARBIT_P(1);
+	AnnRoom room[2];
+	VarBit *a = ann_argument(PG_GETARG_DATUM(0), &room[0]);
+	VarBit *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
 	uint64 different;
 
 	check_lengths(a, b);
-	different = count_bits(BIT_XOR, a, b);
-	PG_FREE_IF_COPY(a, 0);
-	PG_FREE_IF_COPY(b, 1);
+	different = ann_kernels->bits_different(VARBITS(a), VARBITS(b), VARBITBYTES(a));
+	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
+	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
 	PG_RETURN_FLOAT8((double) different);
 }
 
@@ -156,13 +90,14 @@ ANN_FUNCTION(ann_jaccard_distance);
 Datum
 ann_jaccard_distance(PG_FUNCTION_ARGS)
 {
-	VarBit *a = PG_GETARG_VARBIT_P(0);
-	VarBit *b = PG_GETARG_VARBIT_P(1);
-	double distance;
+	AnnRoom room[2];
+	VarBit *a = ann_argument(PG_GETARG_DATUM(0), &room[0]);
+	VarBit *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
+	uint64_t counts[2];
 
 	check_lengths(a, b);
-	distance = jaccard(count_bits(BIT_AND, a, b), count_bits(BIT_OR, a, b));
-	PG_FREE_IF_COPY(a, 0);
-	PG_FREE_IF_COPY(b, 1);
-	PG_RETURN_FLOAT8(distance);
+	ann_kernels->bits_common(VARBITS(a), VARBITS(b), VARBITBYTES(a), counts);
+	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
+	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
+	PG_RETURN_FLOAT8(jaccard((double) counts[0], (double) counts[1]));
 }

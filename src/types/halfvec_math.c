@@ -16,7 +16,12 @@
 
 #include "compat.h"
 #include "core/half.h"
+#include "core/kernels.h"
 #include "types/halfvec.h"
+#include "types/vector.h"
+
+/* Dimensions whose floats are kept on the stack: 8 kB. */
+#define STACK_DIMS 2048
 
 typedef uint16 (*HalfOperation)(uint16 a, uint16 b);
 
@@ -72,19 +77,19 @@ combine_args(FunctionCallInfo fcinfo, HalfOperation operation)
 	return result;
 }
 
-/* Summed in double. */
+/* As that of the vector which it converts to. */
 static double
 norm_of(const HalfVector *vector)
 {
-	double sum = 0.0;
+	float stack[STACK_DIMS];
+	float *floats = vector->dim <= STACK_DIMS ? stack : palloc(sizeof(float) * vector->dim);
+	double norm;
 
-	for (int i = 0; i < vector->dim; i++)
-	{
-		double x = ann_half_to_float(vector->x[i]);
-
-		sum += x * x;
-	}
-	return sqrt(sum);
+	ann_kernels->half_to_float(vector->x, vector->dim, floats);
+	norm = ann_vector_norm_of(floats, vector->dim);
+	if (floats != stack)
+		pfree(floats);
+	return norm;
 }
 
 /*
@@ -168,10 +173,11 @@ ANN_FUNCTION(ann_halfvec_l2_norm);
 Datum
 ann_halfvec_l2_norm(PG_FUNCTION_ARGS)
 {
-	HalfVector *vector = PG_GETARG_HALFVEC(0);
+	AnnRoom room;
+	HalfVector *vector = ann_argument(PG_GETARG_DATUM(0), &room);
 	double norm = norm_of(vector);
 
-	PG_FREE_IF_COPY(vector, 0);
+	ann_argument_done(vector, PG_GETARG_DATUM(0), &room);
 	PG_RETURN_FLOAT8(norm);
 }
 

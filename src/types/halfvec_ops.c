@@ -3,12 +3,14 @@
  *	  Distances and norm of the SQL type halfvec.
  *
  * NOTES
- *	  Both arguments are converted to floats, then vector's own distances do the rest
- *	  (types/vector.h): they are what the access method calls for the floats of a halfvec, so an
- *	  index and a sort agree bit for bit. Squares and products of halves fit a float; sums of 16,000
- *	  of them stay far below its end.
+ *	  The kernels for halves give the bits of those for floats. So the distance of two halfvecs is that
+ *	  of the vectors which they convert to, which the access method computes with vector's own
+ *	  distances (types/vector.h): an index and a sort agree bit for bit. Squares and products of halves
+ *	  fit a float; sums of 16,000 of them stay far below its end.
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "fmgr.h"
 
@@ -17,41 +19,60 @@
 #include "types/halfvec.h"
 #include "types/vector.h"
 
-/* Dimensions whose floats are kept on the stack: 8 kB for each argument. */
-#define STACK_DIMS 2048
+typedef double (*HalvesDistance)(const uint16 *a, const uint16 *b, int dim);
 
-/*
- * The distance of arguments 0 and 1, which must have equal dimensions (else 22000). Copies are
- * freed at once: an expression index or a sort may call us in a long-lived context.
- */
 static double
-distance_of_args(FunctionCallInfo fcinfo, AnnFloatsDistance distance)
+l2(const uint16 *a, const uint16 *b, int dim)
 {
-	HalfVector *a = PG_GETARG_HALFVEC(0);
-	HalfVector *b = PG_GETARG_HALFVEC(1);
-	int dim = a->dim;
-	float stack_a[STACK_DIMS] pg_attribute_aligned(64);
-	float stack_b[STACK_DIMS] pg_attribute_aligned(64);
-	float *floats_a = stack_a;
-	float *floats_b = stack_b;
+	return sqrt((double) ann_kernels->half_l2_squared(a, b, dim));
+}
+
+static double
+l2_squared(const uint16 *a, const uint16 *b, int dim)
+{
+	return (double) ann_kernels->half_l2_squared(a, b, dim);
+}
+
+static double
+negative_ip(const uint16 *a, const uint16 *b, int dim)
+{
+	return (double) -ann_kernels->half_inner_product(a, b, dim);
+}
+
+static double
+cosine(const uint16 *a, const uint16 *b, int dim)
+{
+	float parts[3];
+
+	ann_kernels->half_cosine_parts(a, b, dim, parts);
+	return ann_cosine_of_parts(parts);
+}
+
+static double
+l1(const uint16 *a, const uint16 *b, int dim)
+{
+	return (double) ann_kernels->half_l1(a, b, dim);
+}
+
+static double
+spherical(const uint16 *a, const uint16 *b, int dim)
+{
+	return ann_spherical_of_ip(ann_kernels->half_inner_product(a, b, dim));
+}
+
+/* The distance of arguments 0 and 1, which must have equal dimensions (else 22000). */
+static ANN_INLINE double
+distance_of_args(FunctionCallInfo fcinfo, HalvesDistance distance)
+{
+	AnnRoom room[2];
+	HalfVector *a = ann_argument_of_row(PG_GETARG_DATUM(0), &room[0]);
+	HalfVector *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
 	double result;
 
 	ann_halfvec_check_same_dim(a, b);
-	if (dim > STACK_DIMS)
-	{
-		floats_a = palloc(sizeof(float) * dim);
-		floats_b = palloc(sizeof(float) * dim);
-	}
-	ann_kernels->half_to_float(a->x, dim, floats_a);
-	ann_kernels->half_to_float(b->x, dim, floats_b);
-	result = distance(floats_a, floats_b, dim);
-	if (dim > STACK_DIMS)
-	{
-		pfree(floats_a);
-		pfree(floats_b);
-	}
-	PG_FREE_IF_COPY(a, 0);
-	PG_FREE_IF_COPY(b, 1);
+	result = distance(a->x, b->x, a->dim);
+	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
+	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
 	return result;
 }
 
@@ -63,7 +84,7 @@ ANN_FUNCTION(ann_halfvec_l2_distance);
 Datum
 ann_halfvec_l2_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l2));
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, l2));
 }
 
 /*
@@ -74,7 +95,7 @@ ANN_FUNCTION(ann_halfvec_l2_squared_distance);
 Datum
 ann_halfvec_l2_squared_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l2_squared));
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, l2_squared));
 }
 
 /*
@@ -85,7 +106,7 @@ ANN_FUNCTION(ann_halfvec_inner_product);
 Datum
 ann_halfvec_inner_product(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(-distance_of_args(fcinfo, ann_vector_negative_ip));
+	PG_RETURN_FLOAT8(-distance_of_args(fcinfo, negative_ip));
 }
 
 /*
@@ -97,7 +118,7 @@ ANN_FUNCTION(ann_halfvec_negative_inner_product);
 Datum
 ann_halfvec_negative_inner_product(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_negative_ip));
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, negative_ip));
 }
 
 /*
@@ -108,7 +129,7 @@ ANN_FUNCTION(ann_halfvec_cosine_distance);
 Datum
 ann_halfvec_cosine_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_cosine));
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, cosine));
 }
 
 /*
@@ -119,7 +140,7 @@ ANN_FUNCTION(ann_halfvec_l1_distance);
 Datum
 ann_halfvec_l1_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_l1));
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, l1));
 }
 
 /*
@@ -131,5 +152,5 @@ ANN_FUNCTION(ann_halfvec_spherical_distance);
 Datum
 ann_halfvec_spherical_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(distance_of_args(fcinfo, ann_vector_spherical));
+	PG_RETURN_FLOAT8(distance_of_args(fcinfo, spherical));
 }

@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "core/base.h"
+#include "types/argument.h"
 #include "types/input.h"
 
 #define VECTOR_MAX_DIM ANN_MAX_DIM
@@ -60,14 +61,32 @@ extern double ann_vector_negative_ip(const float *a, const float *b, int dim);
 extern double ann_vector_cosine(const float *a, const float *b, int dim);
 extern double ann_vector_l1(const float *a, const float *b, int dim);
 
-/* The angle of two vectors of norm 1 divided by pi (vector_distances.c). */
-extern double ann_vector_spherical(const float *a, const float *b, int dim);
+/* The cosine distance of what the kernel cosine_parts gives, and the norm in double. */
+extern double ann_cosine_of_parts(const float parts[3]);
+extern double ann_vector_norm_of(const float *x, int dim);
+
+/* The angle of two vectors of norm 1 divided by pi, of their inner product (vector_distances.c). */
+extern double ann_spherical_of_ip(double cosine);
 
 /*
  * The distance of arguments 0 and 1 of an SQL function, which must have equal dimensions (else
  * 22000). Leaves nothing allocated.
  */
 typedef double (*AnnFloatsDistance)(const float *a, const float *b, int dim);
-extern double ann_vector_distance_of_args(FunctionCallInfo fcinfo, AnnFloatsDistance distance);
+
+static ANN_INLINE double
+ann_vector_distance_of_args(FunctionCallInfo fcinfo, AnnFloatsDistance distance)
+{
+	AnnRoom room[2];
+	Vector *a = ann_argument_of_row(PG_GETARG_DATUM(0), &room[0]);
+	Vector *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
+	double result;
+
+	ann_vector_check_same_dims(a, b);
+	result = distance(a->x, b->x, a->dim);
+	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
+	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
+	return result;
+}
 
 #endif

@@ -4,8 +4,8 @@
  *	  Hamming, Chebyshev and Minkowski.
  *
  * NOTES
- *	  The first two are made of the kernels' results. The others are plain loops in double, so they
- *	  neither overflow nor depend on ann.simd.
+ *	  The first two are made of the kernels' results for the indexed distances. The others are computed
+ *	  in double and do not overflow; but for lp_distance they do not depend on ann.simd.
  */
 #include "postgres.h"
 
@@ -14,19 +14,27 @@
 #include "fmgr.h"
 
 #include "compat.h"
+#include "core/kernels.h"
 #include "types/vector.h"
+
+/* Whole powers are multiplied out, by the kernel; pow() takes the others. */
+#define WHOLE_POWER_MAX 64
 
 /* Rounding may take the product of unit vectors past 1; NaN passes. */
 double
-ann_vector_spherical(const float *a, const float *b, int dim)
+ann_spherical_of_ip(double cosine)
 {
-	double cosine = -ann_vector_negative_ip(a, b, dim);
-
 	if (cosine > 1.0)
 		cosine = 1.0;
 	else if (cosine < -1.0)
 		cosine = -1.0;
 	return acos(cosine) / M_PI;
+}
+
+static double
+spherical(const float *a, const float *b, int dim)
+{
+	return ann_spherical_of_ip(ann_kernels->inner_product(a, b, dim));
 }
 
 static double
@@ -38,26 +46,13 @@ angular(const float *a, const float *b, int dim)
 static double
 hamming(const float *a, const float *b, int dim)
 {
-	int num = 0;
-
-	for (int i = 0; i < dim; i++)
-		num += a[i] != b[i];
-	return (double) num;
+	return (double) ann_kernels->num_different(a, b, dim);
 }
 
 static double
 linf(const float *a, const float *b, int dim)
 {
-	double greatest = 0.0;
-
-	for (int i = 0; i < dim; i++)
-	{
-		double difference = fabs((double) a[i] - (double) b[i]);
-
-		if (difference > greatest)
-			greatest = difference;
-	}
-	return greatest;
+	return ann_kernels->linf(a, b, dim);
 }
 
 /*
@@ -73,8 +68,11 @@ minkowski(const float *a, const float *b, int dim, double p)
 
 	if (unit == 0.0)
 		return 0.0;
-	for (int i = 0; i < dim; i++)
-		sum += pow(fabs((double) a[i] - (double) b[i]) / unit, p);
+	if (p <= WHOLE_POWER_MAX && p == (int) p)
+		sum = ann_kernels->power_sum(a, b, dim, unit, (int) p);
+	else
+		for (int i = 0; i < dim; i++)
+			sum += pow(fabs((double) a[i] - (double) b[i]) / unit, p);
 	return unit * pow(sum, 1.0 / p);
 }
 
@@ -87,7 +85,7 @@ ANN_FUNCTION(ann_vector_spherical_distance);
 Datum
 ann_vector_spherical_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, ann_vector_spherical));
+	PG_RETURN_FLOAT8(ann_vector_distance_of_args(fcinfo, spherical));
 }
 
 /*
@@ -133,8 +131,9 @@ ANN_FUNCTION(ann_lp_distance);
 Datum
 ann_lp_distance(PG_FUNCTION_ARGS)
 {
-	Vector *a = PG_GETARG_VECTOR(0);
-	Vector *b = PG_GETARG_VECTOR(1);
+	AnnRoom room[2];
+	Vector *a = ann_argument(PG_GETARG_DATUM(0), &room[0]);
+	Vector *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
 	double p = PG_GETARG_FLOAT8(2);
 	double result;
 
@@ -142,7 +141,7 @@ ann_lp_distance(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("p must be at least 1")));
 	ann_vector_check_same_dims(a, b);
 	result = isinf(p) ? linf(a->x, b->x, a->dim) : minkowski(a->x, b->x, a->dim, p);
-	PG_FREE_IF_COPY(a, 0);
-	PG_FREE_IF_COPY(b, 1);
+	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
+	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
 	PG_RETURN_FLOAT8(result);
 }

@@ -6,7 +6,7 @@
  *	  Each distance is a plain function on float arrays, which the access method calls too; its SQL
  *	  function adds detoasting and the check of dimensions. Accumulators are floats and results are
  *	  widened to double, as in pgvector: the last bits depend on the kernels in use (ann.simd), so
- *	  they differ between machines.
+ *	  they differ between machines. Norms are summed in double and do not.
  */
 #include "postgres.h"
 
@@ -42,18 +42,24 @@ ann_vector_negative_ip(const float *a, const float *b, int dim)
  * is never negative. The comparisons let NaN through.
  */
 double
-ann_vector_cosine(const float *a, const float *b, int dim)
+ann_cosine_of_parts(const float parts[3])
 {
-	float parts[3];
-	double similarity;
+	double similarity = (double) parts[0] / sqrt((double) parts[1] * (double) parts[2]);
 
-	ann_kernels->cosine_parts(a, b, dim, parts);
-	similarity = (double) parts[0] / sqrt((double) parts[1] * (double) parts[2]);
 	if (similarity > 1.0)
 		similarity = 1.0;
 	else if (similarity < -1.0)
 		similarity = -1.0;
 	return 1.0 - similarity;
+}
+
+double
+ann_vector_cosine(const float *a, const float *b, int dim)
+{
+	float parts[3];
+
+	ann_kernels->cosine_parts(a, b, dim, parts);
+	return ann_cosine_of_parts(parts);
 }
 
 double
@@ -70,33 +76,11 @@ ann_vector_check_same_dims(const Vector *a, const Vector *b)
 						errmsg("different vector dimensions %d and %d", a->dim, b->dim)));
 }
 
-/*
- * Detoasted copies are freed at once: an expression index or a sort may call us in a long-lived
- * context.
- */
+/* In double: float sums of squares would leave the range for elements past 1e19 or 1e-19. */
 double
-ann_vector_distance_of_args(FunctionCallInfo fcinfo, AnnFloatsDistance distance)
+ann_vector_norm_of(const float *x, int dim)
 {
-	Vector *a = PG_GETARG_VECTOR(0);
-	Vector *b = PG_GETARG_VECTOR(1);
-	double result;
-
-	ann_vector_check_same_dims(a, b);
-	result = distance(a->x, b->x, a->dim);
-	PG_FREE_IF_COPY(a, 0);
-	PG_FREE_IF_COPY(b, 1);
-	return result;
-}
-
-/* Summed in double: float sums of squares would leave the range for elements past 1e19 or 1e-19. */
-static double
-norm_of(const Vector *vector)
-{
-	double sum = 0.0;
-
-	for (int i = 0; i < vector->dim; i++)
-		sum += (double) vector->x[i] * (double) vector->x[i];
-	return sqrt(sum);
+	return sqrt(ann_kernels->sum_squares(x, dim));
 }
 
 /*
@@ -187,10 +171,11 @@ ANN_FUNCTION(ann_vector_norm);
 Datum
 ann_vector_norm(PG_FUNCTION_ARGS)
 {
-	Vector *vector = PG_GETARG_VECTOR(0);
-	double norm = norm_of(vector);
+	AnnRoom room;
+	Vector *vector = ann_argument(PG_GETARG_DATUM(0), &room);
+	double norm = ann_vector_norm_of(vector->x, vector->dim);
 
-	PG_FREE_IF_COPY(vector, 0);
+	ann_argument_done(vector, PG_GETARG_DATUM(0), &room);
 	PG_RETURN_FLOAT8(norm);
 }
 
@@ -205,7 +190,7 @@ ann_l2_normalize(PG_FUNCTION_ARGS)
 {
 	Vector *vector = PG_GETARG_VECTOR(0);
 	Vector *result = ann_vector_new(vector->dim);
-	double norm = norm_of(vector);
+	double norm = ann_vector_norm_of(vector->x, vector->dim);
 
 	if (norm > 0.0)
 		for (int i = 0; i < vector->dim; i++)

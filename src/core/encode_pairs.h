@@ -1,10 +1,10 @@
 /*
- * kernels_pairs.h
+ * encode_pairs.h
  *	  encode_pairs in plain C, for the instruction sets whose compilers make vectors of it themselves:
  *	  loops of constant length, one thing each.
  */
-#ifndef ANN_CORE_KERNELS_PAIRS_H
-#define ANN_CORE_KERNELS_PAIRS_H
+#ifndef ANN_CORE_ENCODE_PAIRS_H
+#define ANN_CORE_ENCODE_PAIRS_H
 
 #include <math.h>
 
