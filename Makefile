@@ -42,7 +42,7 @@ EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 # Targets that need no PGXS; with these alone, no pg_config is asked for.
 DEV_TARGETS := unit unit-san unit-neon fuzz-quick fuzz-% layers headers check format format-check \
-	check-size check-bench check-symbols check-release bench bench-kernels
+	check-size check-bench check-symbols check-release bench bench-kernels bench-distances
 ifneq (,$(filter-out $(DEV_TARGETS) build/%,$(or $(MAKECMDGOALS),all)))
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -163,5 +163,9 @@ bench:
 	$(if $(FILE),,$(error make bench FILE=vectors.hdf5))
 	tools/bench $(FILE) $(BENCH_OPTIONS)
 
+# Distances in sequential scans beside pgvector's. make bench-distances [TYPES="vector bit"]
+bench-distances:
+	tools/bench_distances $(TYPES)
+
 .PHONY: fuzz-quick layers headers check-size check-symbols check-release format format-check check \
-	check-bench bench bench-kernels
+	check-bench bench bench-kernels bench-distances
