@@ -2,7 +2,9 @@
 #
 #   make && make install            with the pg_config in PATH, or PG_CONFIG=/path/to/pg_config
 #   make FAULTS=1                   a library for tests, which can be made to fail
+#   make ASAN=1 with_llvm=no        one under ASan and UBSan, for a server that has preloaded libasan
 #   make installcheck               regress, isolation and TAP against a running server
+#   make soak                       long versions of the tests that are random
 #   make check                      everything fast that needs no server
 #   make with_llvm=no               without bitcode;   make WERROR=   warnings stay warnings
 
@@ -16,6 +18,9 @@ HEADER_FILES := $(sort $(wildcard src/*.h src/*/*.h))
 # FAULTS=1: with the points of src/faultpoint.h, of which a release holds none.
 FAULTS ?=
 OBJS := $(patsubst %.c,%.o,$(filter-out $(if $(FAULTS),,src/faultpoint.c),$(SOURCES)))
+# ASAN=1: the first thing that a sanitizer finds ends the server process, as a crash.
+ASAN ?=
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 REGRESS := $(sort $(notdir $(basename $(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=ann
@@ -32,17 +37,18 @@ WARNINGS := -Wall -Wextra -Wmissing-prototypes -Wpointer-arith -Wdeclaration-aft
 # The library is hidden but for what src/compat.h exports.
 PG_CPPFLAGS = -Isrc -isystem $(includedir_server) $(if $(FAULTS),-DANN_FAULTS)
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter $(WERROR) -fvisibility=hidden -MMD -MP \
+	$(if $(ASAN),$(SANITIZE)) \
 	$(if $(findstring clang,$(shell $(CC) --version)),$(CLANG_CFLAGS))
 # The server's flags are those of the compiler that built it; clang need not know all of gcc's.
 # (-Wno-ignored-attributes, as PGXS itself does for bitcode: the server's printf attribute is gcc's.)
 CLANG_CFLAGS = -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
-SHLIB_LINK = -lm
+SHLIB_LINK = -lm $(if $(ASAN),$(SANITIZE))
 
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 # Targets that need no PGXS; with these alone, no pg_config is asked for.
 DEV_TARGETS := unit unit-san unit-neon fuzz-quick fuzz-% layers headers check format format-check \
-	check-size check-bench check-symbols check-release bench bench-kernels bench-distances
+	check-size check-bench check-symbols check-release soak bench bench-kernels bench-distances
 ifneq (,$(filter-out $(DEV_TARGETS) build/%,$(or $(MAKECMDGOALS),all)))
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -55,7 +61,7 @@ $(OBJS:.o=.bc): %.bc: %.o
 
 # Objects of the one kind are not those of the other: its mark is made anew when the kind changes. (always:
 # a file that does not exist, or .SECONDARY would do without the mark.)
-KIND := build/kind-$(if $(FAULTS),faults,release)
+KIND := build/kind-$(or $(if $(FAULTS),faults)$(if $(ASAN),asan),release)
 $(OBJS): $(KIND)
 $(KIND): always
 	@[ -e $@ ] || { mkdir -p build && rm -f build/kind-* && touch $@; }
@@ -74,7 +80,6 @@ PROVE ?= prove
 FUZZ_SECONDS ?= 10
 # The sanitizers of older compilers fail at random under the wider address randomisation of new kernels.
 SANITIZED_RUN := $(shell setarch $$(uname -m) -R true 2>/dev/null && echo setarch $$(uname -m) -R)
-SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # unit_flavour(name, compiler, flags, program that runs the tests)
 define unit_flavour
@@ -147,6 +152,10 @@ check-release:
 check-bench:
 	PYTHONPATH=tools python3 -B -m unittest benchmark.test_report
 
+# Long versions of the tests that are random, and those under sanitizers: hours. ANN_SOAK=2: twice as long.
+soak:
+	ANN_SOAK=$${ANN_SOAK:-1} tools/test tap faults asan
+
 check: format-check layers headers check-size check-bench unit
 
 # ---- Measuring. make bench FILE=vectors.hdf5 [BENCH_OPTIONS="--rows 100000"]
@@ -167,5 +176,5 @@ bench:
 bench-distances:
 	tools/bench_distances $(TYPES)
 
-.PHONY: fuzz-quick layers headers check-size check-symbols check-release format format-check check \
+.PHONY: fuzz-quick layers headers check-size check-symbols check-release format format-check check soak \
 	check-bench bench bench-kernels bench-distances

@@ -1,5 +1,5 @@
 # Crashes under load: the server is killed while clients insert, update, delete, vacuum and train; after
-# recovery the index says what the table says, and goes on. ANN_SOAK=n runs n times as many rounds.
+# recovery the index says what the table says, and goes on.
 use strict;
 use warnings;
 
@@ -99,8 +99,7 @@ $node->start;
 check_index($node, 'brim', '<->', 'more blocks');
 check_index($node, 'wide_brim', '<->', 'more long blocks');
 
-my $rounds = 5 * ($ENV{ANN_SOAK} // 1);
-for my $round (1 .. $rounds)
+for my $round (1 .. rounds(5, 50))
 {
 	my $before = $node->safe_psql('postgres', "SELECT last_value FROM ids");
 	my @clients = clients($round);

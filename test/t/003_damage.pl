@@ -2,27 +2,16 @@
 # or an error that names the damage; the backend lives and nothing hangs.
 #
 # Each case makes its index anew, has it copied to another tablespace (so that nothing of it is in shared
-# buffers), changes the file and then tries everything. ANN_SOAK=n makes n times as many random changes.
+# buffers), changes the file and then tries everything.
 use strict;
 use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
 use AnnTest;
+use AnnPages;
 use PostgreSQL::Test::Utils;
 use Test::More;
-
-use constant {
-	BLCKSZ => 8192,
-	PAYLOAD => 24,         # of a page, after its header
-	SPECIAL => 8192 - 16,  # next u32, model u32, kind u16, flags u16, reserved u16, page id u16
-	SECTION_BYTES => 32,
-	BLOCK_HEADER => 24,
-};
-my %kinds = (
-	1 => 'meta', 2 => 'tids', 3 => 'section', 4 => 'node', 5 => 'rest', 6 => 'leaf', 7 => 'body',
-	8 => 'free',
-	9 => 'centroids');
 
 my $node = new_node(
 	'damage',
@@ -174,102 +163,6 @@ sub make_image
 	return;
 }
 
-# ---- bytes
-
-sub get { my ($bytes, $offset, $format) = @_; return unpack("x$offset $format", $$bytes); }
-
-sub put
-{
-	my ($bytes, $offset, $format, @values) = @_;
-	my $packed = pack($format, @values);
-	substr($$bytes, $offset, length $packed) = $packed;
-	return;
-}
-
-sub page { my ($blkno) = @_; return $blkno * BLCKSZ; }
-
-sub num_pages { my ($bytes) = @_; return length($$bytes) / BLCKSZ; }
-
-sub kind
-{
-	my ($bytes, $blkno) = @_;
-	return $kinds{ get($bytes, page($blkno) + SPECIAL + 8, 'S') } // 'none';
-}
-
-sub pages_of
-{
-	my ($bytes, $kind) = @_;
-	return grep { kind($bytes, $_) eq $kind } 0 .. num_pages($bytes) - 1;
-}
-
-sub zero { my ($bytes, $blkno) = @_; put($bytes, page($blkno), 'a*', "\0" x BLCKSZ); return; }
-
-my $meta_bytes;    # of the metapage's content; learned from the first index
-
-my @crc_table = map {
-	my $c = $_;
-	$c = $c & 1 ? ($c >> 1) ^ 0x82f63b78 : $c >> 1 for 1 .. 8;
-	$c
-} 0 .. 255;
-
-# CRC-32C, as pg_crc32c
-sub crc
-{
-	my ($data) = @_;
-	my $crc = 0xffffffff;
-	$crc = ($crc >> 8) ^ $crc_table[ ($crc ^ $_) & 255 ] for unpack('C*', $data);
-	return $crc ^ 0xffffffff;
-}
-
-# Offset of the metapage's directory of sections, of which the mean is the first.
-sub sections
-{
-	my ($bytes) = @_;
-	my $offset = index(substr($$bytes, 0, BLCKSZ), pack('S4L', 1, 1, 1, 0, 1));
-	die 'no sections' if $offset < 0;
-	return $offset;
-}
-
-# Makes the metapage's checksum right.
-sub seal
-{
-	my ($bytes) = @_;
-	put($bytes, PAYLOAD + 8, 'L', 0);
-	put($bytes, PAYLOAD + 8, 'L', crc(substr($$bytes, PAYLOAD, $meta_bytes)));
-	return;
-}
-
-# Offset of the metapage's entry of a section.
-sub section
-{
-	my ($bytes, $kind) = @_;
-	for my $i (0 .. 15)
-	{
-		my $offset = sections($bytes) + $i * SECTION_BYTES;
-		return $offset if get($bytes, $offset, 'S') == $kind;
-	}
-	die "no section $kind";
-}
-
-sub slurp_binary
-{
-	my ($file) = @_;
-	open my $in, '<:raw', $file or die "$file: $!";
-	local $/;
-	return scalar <$in>;
-}
-
-# In place: the server may have the file open.
-sub write_binary
-{
-	my ($file, $bytes) = @_;
-	open my $out, '+<:raw', $file or die "$file: $!";
-	print $out $$bytes;
-	truncate $out, length $$bytes or die "$file: $!";
-	close $out or die "$file: $!";
-	return;
-}
-
 # ---- one case
 
 my $num_cases = 0;
@@ -362,7 +255,6 @@ sub all_fine
 for my $name (sort keys %tables)
 {
 	make_image($name);
-	$meta_bytes //= sections(\$image{$name}) + 16 * SECTION_BYTES - PAYLOAD;
 }
 {
 	my @wrong;
@@ -381,7 +273,7 @@ for my $name (sort keys %tables)
 		$seen{ kind(\$image{$name}, $_) }++ for 0 .. num_pages(\$image{$name}) - 1;
 	}
 	is(join("\n", @wrong), '', 'without damage every attempt succeeds');
-	is(join(' ', sort keys %seen), 'body centroids leaf meta node rest section tids', 'every kind of page is there');
+	is(join(' ', sort keys %seen), 'body centroid_codes leaf meta node rest section tids', 'every kind of page is there');
 	cmp_ok(scalar(pages_of(\$image{cosine}, 'tids')), '>=', 5, 'exact and NULL leaf have several pages');
 }
 
@@ -401,7 +293,7 @@ sub some_pages
 	my ($name) = @_;
 	my %skip;
 
-	for my $kind (values %kinds)
+	for my $kind (keys %kinds)
 	{
 		my @pages = pages_of(\$image{$name}, $kind);
 		@skip{ @pages[ 3 .. $#pages - 2 ] } = () if @pages > 5;
@@ -508,7 +400,7 @@ all_fine(
 	[
 		'coded', 'unknown required section',
 		sub {
-			put($_[0], sections($_[0]) + 15 * SECTION_BYTES, 'SSSSL', 200, 1, 1, 0, 1);
+			put($_[0], sections($_[0]) + (NUM_SECTIONS - 1) * SECTION_BYTES, 'SSSSL', 200, 1, 1, 0, 1);
 			seal($_[0]);
 		},
 		%refused
@@ -516,7 +408,7 @@ all_fine(
 	[
 		'coded', 'unknown optional section',
 		sub {
-			put($_[0], sections($_[0]) + 15 * SECTION_BYTES, 'SSSSL', 200, 1, 0, 0, 1);
+			put($_[0], sections($_[0]) + (NUM_SECTIONS - 1) * SECTION_BYTES, 'SSSSL', 200, 1, 0, 0, 1);
 			seal($_[0]);
 		},
 		map { $_ => '00000' } qw(search full stream insert vacuum)
@@ -553,7 +445,7 @@ sub link_cases
 	for my $kind (@kinds)
 	{
 		my @pages = pages_of($bytes, $kind);
-		push @fields, [ "next of $kind $_", page($_) + SPECIAL, $kind eq 'tids' ]
+		push @fields, [ "next of $kind $_", page($_) + NEXT, $kind eq 'tids' ]
 		  for @pages > 2 ? @pages[ 0, -1 ] : @pages;
 	}
 	if (grep { $_ eq 'tids' } @kinds)
@@ -593,7 +485,7 @@ sub link_cases
 all_fine('links of coded', link_cases('coded', qw(tids section node leaf)));
 all_fine('links of cosine', link_cases('cosine', 'tids'));
 all_fine('links of long', link_cases('long', qw(section node rest leaf body)));
-all_fine('links of many', link_cases('many', qw(node centroids)));
+all_fine('links of many', link_cases('many', qw(node centroid_codes)));
 all_fine('links of untrained', link_cases('untrained', 'tids'));
 
 sub count_cases
@@ -688,7 +580,7 @@ sub random_case
 	}
 
 	# bytes flipped; often where structure is: the first bytes of the payload, the special space
-	my @flips = map { [ $kind < 4 ? PAYLOAD + int rand 64 : $kind < 6 ? SPECIAL + int rand 14 : PAYLOAD + int rand(SPECIAL - PAYLOAD), 1 << int rand 8 ] } 0 .. int rand 3;
+	my @flips = map { [ $kind < 4 ? PAYLOAD + int rand 64 : $kind < 6 ? NEXT + int rand 14 : PAYLOAD + int rand(NEXT - PAYLOAD), 1 << int rand 8 ] } 0 .. int rand 3;
 	return [ $name, "block $blkno flipped at " . join(', ', map { "$_->[0] ^ $_->[1]" } @flips), sub {
 			for my $flip (@flips)
 			{
@@ -699,9 +591,9 @@ sub random_case
 		} ];
 }
 
-srand(42);
-my $soak = $ENV{ANN_SOAK} // 1;
-all_fine("random damage to $_", map { random_case($_) } ($_) x (30 * $soak)) for sort keys %tables;
+seed(42);
+my $times = rounds(30, 1700);
+all_fine("random damage to $_", map { random_case($_) } ($_) x $times) for sort keys %tables;
 
 # ---- the end
 

@@ -1,6 +1,6 @@
 # Many sessions at once: inserts, updates, deletes and searches beside vacuum, training, REINDEX
 # CONCURRENTLY and CREATE INDEX CONCURRENTLY. Under each snapshot the index says what the table says;
-# nobody waits for ever, nothing fails. ANN_SOAK=n runs n times as long.
+# nobody waits for ever, nothing fails.
 use strict;
 use warnings;
 
@@ -10,7 +10,7 @@ use AnnTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $soak = $ENV{ANN_SOAK} // 1;
+my $soak = rounds(1, 5);
 my $node = new_node('concurrency', conf => ['shared_buffers = 16MB', 'max_wal_size = 1GB', 'deadlock_timeout = 100ms']);
 
 $node->safe_psql('postgres', <<'SQL');

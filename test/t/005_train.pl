@@ -1,5 +1,5 @@
 # An index made on an empty table becomes good by itself: by VACUUM, by autovacuum, after a training that
-# a crash cut short. ANN_SOAK=n: n times as many crashes.
+# a crash cut short.
 use strict;
 use warnings;
 
@@ -59,7 +59,7 @@ $node->reload;
 # The training begins to write when the index grows beyond its exact leaf; the later the kill, the more
 # is written. A kill may come when all is done and the vacuum has begun again.
 my $reusable = 0;
-for my $round (1 .. 5 * ($ENV{ANN_SOAK} // 1))
+for my $round (1 .. rounds(5, 25))
 {
 	$node->safe_psql('postgres', <<'SQL');
 DROP TABLE IF EXISTS cut;

@@ -2,24 +2,19 @@
 # sound index gives no row, also beside writers and on a standby; random damage never raises an error.
 #
 # Each case puts the index into another tablespace, so that nothing of it is in shared buffers, and
-# changes the new file. ANN_SOAK=n makes n times as many random changes.
+# changes the new file.
 use strict;
 use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
 use AnnTest;
+use AnnPages;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 use constant {
-	BLCKSZ => 8192,
-	PAYLOAD => 24,           # of a page, after its header
-	NEXT => 8192 - 16,       # in the special space, as the three that follow
-	MODEL => 8192 - 12,
-	KIND => 8192 - 8,
-	PAGE_ID => 8192 - 2,
 	ENTRIES => 24 + 16,      # of a node page
 	TIDS => 24 + 8,          # of a page of the exact or NULL leaf
 };
@@ -35,10 +30,6 @@ use constant {
 	GENERATION => 4, HEAD => 8, HINT => 12, HEAD_SLOT => 16, HINT_SLOT => 18, NORM2 => 20, RHO => 24,
 	CENTROID => 32
 };
-
-my %kinds = (
-	meta => 1, tids => 2, section => 3, node => 4, rest => 5, leaf => 6, body => 7, free => 8,
-	centroid_codes => 9);
 
 my $node = new_node(
 	'check',
@@ -81,82 +72,6 @@ CREATE INDEX untrained_v ON untrained USING annivf (v);
 INSERT INTO untrained SELECT i, CASE WHEN i % 3 > 0 THEN anything(3) END FROM generate_series(1, 4500) i;
 CHECKPOINT;
 SQL
-
-# ---- bytes
-
-sub page { my ($blkno) = @_; return $blkno * BLCKSZ; }
-
-sub num_pages { my ($bytes) = @_; return length($$bytes) / BLCKSZ; }
-
-sub get { my ($bytes, $offset, $format) = @_; return unpack("x$offset $format", $$bytes); }
-
-sub put
-{
-	my ($bytes, $offset, $format, @values) = @_;
-	my $packed = pack($format, @values);
-	substr($$bytes, $offset, length $packed) = $packed;
-	return;
-}
-
-sub pages_of
-{
-	my ($bytes, $kind) = @_;
-	return
-	  grep { get($bytes, page($_) + KIND, 'S') == $kinds{$kind} } 0 .. num_pages($bytes) - 1;
-}
-
-my @crc_table = map {
-	my $c = $_;
-	$c = $c & 1 ? ($c >> 1) ^ 0x82f63b78 : $c >> 1 for 1 .. 8;
-	$c
-} 0 .. 255;
-
-# CRC-32C, as pg_crc32c
-sub crc
-{
-	my ($data) = @_;
-	my $crc = 0xffffffff;
-	$crc = ($crc >> 8) ^ $crc_table[ ($crc ^ $_) & 255 ] for unpack('C*', $data);
-	return $crc ^ 0xffffffff;
-}
-
-# Offset of the metapage's directory of 16 sections of 32 bytes, its end; the mean is the first.
-sub sections
-{
-	my ($bytes) = @_;
-	my $offset = index(substr($$bytes, 0, BLCKSZ), pack('S4L', 1, 1, 1, 0, 1));
-	die 'no sections' if $offset < 0;
-	return $offset;
-}
-
-# Makes the metapage's checksum right.
-sub seal
-{
-	my ($bytes) = @_;
-	my $end = sections($bytes) + 16 * 32;
-	put($bytes, PAYLOAD + 8, 'L', 0);
-	put($bytes, PAYLOAD + 8, 'L', crc(substr($$bytes, PAYLOAD, $end - PAYLOAD)));
-	return;
-}
-
-sub slurp_binary
-{
-	my ($file) = @_;
-	open my $in, '<:raw', $file or die "$file: $!";
-	local $/;
-	return scalar <$in>;
-}
-
-# In place: the server may have the file open.
-sub write_binary
-{
-	my ($file, $bytes) = @_;
-	open my $out, '+<:raw', $file or die "$file: $!";
-	print $out $$bytes;
-	truncate $out, length $$bytes or die "$file: $!";
-	close $out or die "$file: $!";
-	return;
-}
 
 # ---- one case
 
@@ -275,9 +190,9 @@ reported('coded', 'two pages', '', 'I-1', sub { substr(${ $_[0] }, page(2)) = ''
 	reported('coded', 'section: long', 0, 'I-2',
 		sub { put($_[0], sections($_[0]) + 16, 'Q', 1 << 40); seal($_[0]) });
 	reported('coded', 'unknown required section', 0, 'I-2',
-		sub { put($_[0], sections($_[0]) + 15 * 32, 'SSSSL', 200, 1, 1, 0, 1); seal($_[0]) });
+		sub { put($_[0], sections($_[0]) + (NUM_SECTIONS - 1) * SECTION_BYTES, 'SSSSL', 200, 1, 1, 0, 1); seal($_[0]) });
 	reported('coded', 'unknown optional section', 0, '',
-		sub { put($_[0], sections($_[0]) + 15 * 32, 'SSSSL', 200, 1, 0, 0, 1); seal($_[0]) });
+		sub { put($_[0], sections($_[0]) + (NUM_SECTIONS - 1) * SECTION_BYTES, 'SSSSL', 200, 1, 0, 0, 1); seal($_[0]) });
 	reported('coded', 'node page: another model', $coded_node, 'I-2', field(page($coded_node) + MODEL, 'L', 5));
 	reported('untrained', 'exact leaf: of a model', 1, 'I-2', field(page(1) + MODEL, 'L', 5));
 }
@@ -450,14 +365,14 @@ reported('untrained', 'exact leaf: row identifier without an offset', 1, 'I-6', 
 
 # ---- anything anywhere: a row or none, never an error
 
-srand(7);
-my $soak = $ENV{ANN_SOAK} // 1;
+seed(7);
+my $times = rounds(40, 400);
 for my $name (qw(coded long many untrained))
 {
 	my @errors;
 	my $noticed = 0;
 
-	for my $round (1 .. 40 * $soak)
+	for my $round (1 .. $times)
 	{
 		my @changes;
 		my $out = check_after(
@@ -479,7 +394,7 @@ for my $name (qw(coded long many untrained))
 		$noticed++ if $out ne '';
 	}
 	is(join("\n", @errors), '', "$name: random damage raises no error");
-	note("$noticed of " . 40 * $soak . ' changes noticed');
+	note("$noticed of " . $times . ' changes noticed');
 }
 check_after($_, sub { }) for qw(coded long many twice untrained);
 

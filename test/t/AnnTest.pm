@@ -13,12 +13,28 @@ use Test::More;
 
 use Exporter 'import';
 our @EXPORT = qw(new_node helpers check_index check_own start_clients finish_clients
-  stop_clients no_crash wait_for_rows timeout_seconds);
+  stop_clients no_crash wait_for_rows timeout_seconds rounds seed);
 
 # Only a hang is ever measured against this.
 sub timeout_seconds
 {
 	return $PostgreSQL::Test::Utils::timeout_default;
+}
+
+# How often: $short times; under ANN_SOAK=x (make soak: 1) x times $long, but not less often.
+sub rounds
+{
+	my ($short, $long) = @_;
+	my $soak = int(($ENV{ANN_SOAK} // 0) * $long);
+	return $soak > $short ? $soak : $short;
+}
+
+# What is random is the same in every run, but for ANN_SEED, which makes it another.
+sub seed
+{
+	my ($seed) = @_;
+	srand($seed + 1000 * ($ENV{ANN_SEED} // 0));
+	return;
 }
 
 # A cluster with the extension in database postgres; settings are lines of its configuration.
