@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/kernels.h"
+#include "core/work.h"
 
 /* Rows whose second moments are summed up by one blocked product. */
 #define CHUNK 256
@@ -28,38 +29,31 @@ typedef struct Work
 	double *filled;  /* dim: sum of logarithms of the variances in a block */
 } Work;
 
-static size_t
-work_layout(Work *work, int dim, char *base)
+static void
+work_take(Work *work, AnnArena *arena, int dim)
 {
-	size_t square = (size_t) dim * dim;
-	size_t at = 0;
+	size_t num = (size_t) dim;
 
-#define TAKE(field, type, num)                                                                     \
-	do                                                                                             \
-	{                                                                                              \
-		work->field = (type *) (base + at);                                                        \
-		at += sizeof(type) * (num);                                                                \
-		at = (at + 63) & ~(size_t) 63;                                                             \
-	} while (0)
-	TAKE(moments, double, square);
-	TAKE(vectors, double, square);
-	TAKE(values, double, (size_t) dim);
-	TAKE(scratch, double, (size_t) dim * 2);
-	TAKE(products, float, square);
-	TAKE(columns, float, (size_t) dim *CHUNK);
-	TAKE(order, int, (size_t) dim);
-	TAKE(room, int, (size_t) dim);
-	TAKE(filled, double, (size_t) dim);
-#undef TAKE
-	return at;
+	work->moments = ann_arena_take(arena, num * num, sizeof(double));
+	work->vectors = ann_arena_take(arena, num * num, sizeof(double));
+	work->values = ann_arena_take(arena, num, sizeof(double));
+	work->scratch = ann_arena_take(arena, num * 2, sizeof(double));
+	work->products = ann_arena_take(arena, num * num, sizeof(float));
+	work->columns = ann_arena_take(arena, num * CHUNK, sizeof(float));
+	work->order = ann_arena_take(arena, num, sizeof(int));
+	work->room = ann_arena_take(arena, num, sizeof(int));
+	work->filled = ann_arena_take(arena, num, sizeof(double));
 }
 
 size_t
 ann_rotation_workspace_size(int dim)
 {
+	AnnArena arena;
 	Work work;
 
-	return work_layout(&work, dim, NULL);
+	ann_arena_init(&arena, NULL);
+	work_take(&work, &arena, dim);
+	return ann_arena_size(&arena);
 }
 
 /* Sums of products of each two dimensions over the rows. */
@@ -155,11 +149,13 @@ AnnStatus
 ann_rotation_train(const float *rows, size_t num_rows, int dim, int width, float *rotation,
 				   bool *found, AnnPoll poll, void *poll_arg, void *workspace)
 {
+	AnnArena arena;
 	Work work;
 	AnnStatus status;
 
 	*found = false;
-	work_layout(&work, dim, workspace);
+	ann_arena_init(&arena, workspace);
+	work_take(&work, &arena, dim);
 	if (!sum_moments(&work, rows, num_rows, dim, poll, poll_arg))
 		return ANN_INTERRUPTED;
 	status = ann_eigen(work.moments, dim, work.values, work.vectors, work.scratch, found, poll,
