@@ -191,9 +191,26 @@ test_far_clusters(float apart, int refine_iterations)
 	free(far.rows);
 }
 
+/* Bytes asked for the most leaves and rows that there may be, which no test can hold. */
+static void
+test_sizes(void)
+{
+	const uint32_t num_leaves = 1 << 24;
+	const size_t num_rows = INT32_MAX;
+	AnnKmeansParams params = make_params(16000, num_leaves, 10, 2);
+	double centroids = (double) ann_centroids_size(16000, num_leaves);
+	double workspace = (double) ann_kmeans_workspace_size(&params, num_rows);
+	double floats = (double) num_leaves * 16000 * sizeof(float);
+
+	tap_ok(centroids >= floats && centroids < floats * 1.01, "centroids: %.3g bytes", centroids);
+	tap_ok(workspace >= num_rows * 8.0 && workspace < num_rows * 64.0 + floats * 4,
+		   "workspace: %.3g bytes", workspace);
+}
+
 int
 main(void)
 {
+	test_sizes();
 	for (int i = 0; ann_kernels_available(i) != NULL; i++)
 	{
 		ann_kernels_choose(ann_kernels_available(i)->name);
