@@ -17,6 +17,9 @@ SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 HEADER_FILES := $(sort $(wildcard src/*.h src/*/*.h))
 # FAULTS=1: with the points of src/faultpoint.h, of which a release holds none.
 FAULTS ?=
+comma := ,
+ALLOCATORS := palloc palloc0 palloc_extended repalloc_huge MemoryContextAlloc MemoryContextAllocZero \
+	MemoryContextAllocHuge MemoryContextAllocExtended
 OBJS := $(patsubst %.c,%.o,$(filter-out $(if $(FAULTS),,src/faultpoint.c),$(SOURCES)))
 # ASAN=1: the first thing that a sanitizer finds ends the server process, as a crash.
 ASAN ?=
@@ -42,7 +45,7 @@ PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter $(WERROR) -fvisibility=
 # The server's flags are those of the compiler that built it; clang need not know all of gcc's.
 # (-Wno-ignored-attributes, as PGXS itself does for bitcode: the server's printf attribute is gcc's.)
 CLANG_CFLAGS = -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
-SHLIB_LINK = -lm $(if $(ASAN),$(SANITIZE))
+SHLIB_LINK = -lm $(if $(ASAN),$(SANITIZE)) $(if $(FAULTS),$(ALLOCATORS:%=-Wl$(comma)--wrap=%))
 
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 
@@ -58,6 +61,11 @@ include $(PGXS)
 # Bitcode is compiled without CFLAGS, so it is tied to the object, which knows its headers.
 -include $(OBJS:.o=.d)
 $(OBJS:.o=.bc): %.bc: %.o
+
+# With fault points, each basic block counts as a step, but for those of the counter itself.
+ifneq (,$(FAULTS))
+$(filter-out src/faultpoint.o,$(OBJS)): CFLAGS += -fsanitize-coverage=trace-pc
+endif
 
 # Objects of the one kind are not those of the other: its mark is made anew when the kind changes. (always:
 # a file that does not exist, or .SECONDARY would do without the mark.)

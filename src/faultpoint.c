@@ -6,6 +6,7 @@
 
 #include <signal.h>
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
@@ -32,6 +33,13 @@ static char *fault;
 static int fault_action;
 static int passes; /* over the point that is set, since it was set */
 
+static double interrupt_at;
+static uint64 steps; /* since that was set */
+static uint64 late;  /* of them: from the interrupt to the transaction's end */
+static char *shown;
+
+extern void __sanitizer_cov_trace_pc(void);
+
 /* name:N with N from 1, or nothing. */
 static bool
 check_fault(char **value, void **extra, GucSource source)
@@ -50,9 +58,56 @@ assign_fault(const char *value, void *extra)
 	passes = 0;
 }
 
+/* Compiled into each basic block of the other files. */
+void
+__sanitizer_cov_trace_pc(void)
+{
+	if (++steps == (uint64) interrupt_at)
+	{
+		InterruptPending = true;
+		QueryCancelPending = true;
+	}
+}
+
+static void
+assign_interrupt(double value, void *extra)
+{
+	steps = 0;
+	late = 0;
+}
+
+/* What happens between two transactions is no work of a statement. */
+static void
+note_steps(XactEvent event, void *arg)
+{
+	if (interrupt_at > 0 && steps >= interrupt_at && late == 0)
+		late = steps - (uint64) interrupt_at;
+}
+
+static const char *
+show_steps(void)
+{
+	static char text[64];
+
+	snprintf(text, sizeof(text), UINT64_FORMAT " " UINT64_FORMAT, steps, late);
+	return text;
+}
+
+static void
+init_interrupt(void)
+{
+	DefineCustomRealVariable("ann.fault_interrupt", "Step at which the process is asked to cancel.",
+							 NULL, &interrupt_at, 0, 0, 1e15, PGC_SUSET, 0, NULL, assign_interrupt,
+							 NULL);
+	DefineCustomStringVariable("ann.fault_steps", "Steps, and those after the request.", NULL,
+							   &shown, "", PGC_INTERNAL, 0, NULL, NULL, show_steps);
+	RegisterXactCallback(note_steps, NULL);
+}
+
 void
 ann_fault_init(void)
 {
+	init_interrupt();
 	DefineCustomStringVariable("ann.fault", "Fault point and number of the pass that fails.", NULL,
 							   &fault, "", PGC_SUSET, 0, check_fault, assign_fault, NULL);
 	DefineCustomEnumVariable("ann.fault_action", "What happens at the fault point.", NULL,
@@ -97,3 +152,23 @@ ann_fault(const char *name)
 	else
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("fault point \"%s\"", name)));
 }
+
+/* The linker leads each allocation of the library here. */
+#define WRAP_ALLOCATION(name, parameters, arguments)                                               \
+	extern void *__real_##name parameters;                                                         \
+	extern void *__wrap_##name parameters;                                                         \
+	void *__wrap_##name parameters                                                                 \
+	{                                                                                              \
+		ann_fault("allocation");                                                                   \
+		return __real_##name arguments;                                                            \
+	}
+
+WRAP_ALLOCATION(palloc, (Size size), (size))
+WRAP_ALLOCATION(palloc0, (Size size), (size))
+WRAP_ALLOCATION(palloc_extended, (Size size, int flags), (size, flags))
+WRAP_ALLOCATION(repalloc_huge, (void *chunk, Size size), (chunk, size))
+WRAP_ALLOCATION(MemoryContextAlloc, (MemoryContext context, Size size), (context, size))
+WRAP_ALLOCATION(MemoryContextAllocZero, (MemoryContext context, Size size), (context, size))
+WRAP_ALLOCATION(MemoryContextAllocHuge, (MemoryContext context, Size size), (context, size))
+WRAP_ALLOCATION(MemoryContextAllocExtended, (MemoryContext context, Size size, int flags),
+				(context, size, flags))

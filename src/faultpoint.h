@@ -12,6 +12,16 @@
  *	  ann.fault_action	error: raises one; crash: flushes what the process has logged so far and
  *						kills it, as a failing server would; wait: until no other session holds
  *						advisory lock N
+ *
+ *	  allocation:N fails the N-th allocation of memory by this library, of which the linker knows
+ *	  (Makefile).
+ *
+ *	  How soon a statement can be cancelled is counted, not timed. The unit is a step: a basic block
+ *	  of this library that the process executes; the server's own functions have none.
+ *
+ *	  ann.fault_interrupt	the step, from now on, at which the process is asked to cancel; 0: none
+ *	  ann.fault_steps		shows the steps since that was set, and how many of them a transaction
+ *							went on after it had been asked
  */
 #ifndef ANN_FAULTPOINT_H
 #define ANN_FAULTPOINT_H

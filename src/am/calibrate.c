@@ -376,6 +376,7 @@ add_batch(AnnCalibrator *calibrator, const float *rows, int from, int num, const
 		float factor = calibrator->ip ? -1 : -2;
 		float offset = calibrator->ip ? 0 : calibrator->norms[q];
 
+		CHECK_FOR_INTERRUPTS();
 		/* the blocked product cancels where a row is near: its rounding must not hide the row */
 		for (int i = 0; i < num; i++)
 			if (offset + calibrator->row_norms[i] + factor * products[i] -

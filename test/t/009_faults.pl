@@ -1,7 +1,7 @@
-# Faults: a crash, and an error, at every fault point of the library (src/faultpoint.h). What each leaves
-# behind is a sound index but for leaked pages; the next vacuum frees those, and the index goes on. Needs a
-# library that was built by make FAULTS=1; tools/test faults makes one. ANN_FAULT=regexp: only those
-# scenarios.
+# Faults: a crash, and an error, at every fault point of the library (src/faultpoint.h), want of memory, and
+# interrupts. What each leaves behind is a sound index but for leaked pages; the next vacuum frees those, and
+# the index goes on. Needs a library that was built by make FAULTS=1; tools/test faults makes one.
+# ANN_FAULT=regexp: only those scenarios.
 use strict;
 use warnings;
 
@@ -164,6 +164,91 @@ for my $point (qw(bulk-page:2 section-page:1 node-page:1))
 	query($scenarios{build}[2]);
 	check_index($node, 'x', '<->', '... but later there is', 50);
 }
+
+# ---- a build that gets no memory leaves no index either, whichever of its allocations fails
+
+{
+	query('DROP TABLE IF EXISTS x; CREATE TABLE x (id int, v vector(8)); INSERT INTO x SELECT row_number() OVER (), y FROM clustered(1500, 8) y');
+	my ($failed, $number, $status) = (0, 1, 3);
+	my @wrong;
+
+	for (; $status == 3; $number += 1 + int($number / 20))
+	{
+		my $error;
+
+		query('ALTER TABLE x SET (parallel_workers = ' . ($number % 3 == 0 ? 1 : 0) . ')');
+		($status, undef, $error) = $node->psql('postgres', "LOAD 'ann'; SET min_parallel_table_scan_size = 0; SET ann.fault = 'allocation:$number';
+			CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 600, training_iterations = 2, soar_lambda = 1.5)");
+		next if $status == 0;
+		$failed++;
+		push @wrong, "$number: $error" if $error !~ /ERROR:  fault point "allocation"/;
+		push @wrong, "$number: an index" if query("SELECT to_regclass('x_v') IS NULL") ne 't';
+	}
+	is(join("\n", @wrong), '', "$failed builds without memory failed and left nothing");
+	cmp_ok($failed, '>=', 50, '... which were enough of them');
+	check_index($node, 'x', '<->', '... the one with memory is sound', 50);
+}
+
+# ---- statements that are cancelled: however far they have come, they end soon, and nothing is lost
+
+# In steps (src/faultpoint.h), of which there are some hundred million in a second.
+my $soon = 20_000_000;
+
+# The steps of a statement and those after the interrupt; its error.
+sub interrupted
+{
+	my ($statement, $step) = @_;
+	my ($out, $error);
+
+	$node->psql('postgres', "LOAD 'ann'; SET ann.fault_interrupt = $step; $statement;\nSHOW ann.fault_steps",
+		stdout => \$out, stderr => \$error, on_error_stop => 0);
+	return ((split ' ', (split /\n/, $out)[-1]), $error);
+}
+
+# 64 dimensions: with a rotation and second leaves; 600 leaves: with codes of centroids.
+my $rows = 'DROP TABLE IF EXISTS x; CREATE TABLE x (id int, v vector(64)); INSERT INTO x SELECT row_number() OVER (), y FROM clustered(%d, 64, 0.5, 80) y';
+my $with = "WITH (num_leaves = 600, training_iterations = 3, soar_lambda = 1.5, dimensions_per_block = 2)";
+my $many = sprintf($rows, 3000);
+my $all = 'SET enable_seqscan = off; SET enable_sort = off; SET ann.num_leaves_to_search = 10000; ';
+my @statements = (
+	[ 'a build', $many, "CREATE INDEX x_v ON x USING annivf (v) $with", 'DROP INDEX IF EXISTS x_v' ],
+	[ 'a training', 'CREATE INDEX x_v ON x USING annivf (v) ' . $with, "SELECT ann_train('x_v')", "TRUNCATE x; " . sprintf('INSERT INTO x SELECT row_number() OVER (), y FROM clustered(%d, 64, 0.5, 80) y', 1500) ],
+	[ 'inserts', "SELECT ann_train('x_v')", 'INSERT INTO x SELECT 5000 + row_number() OVER (), y FROM clustered(300, 64, 0.6, 80) y', '' ],
+	[ 'a scan', '', "${all}SELECT count(*) FROM (SELECT id FROM x ORDER BY v <-> (SELECT v FROM x WHERE id = 1)) s", '' ],
+	[ 'a check', '', "SELECT * FROM ann_check('x_v', true)", '' ],
+	[ 'a vacuum', 'DELETE FROM x WHERE id % 3 = 0', $vacuum, 'INSERT INTO x SELECT 7000 + i, anything(64) FROM generate_series(1, 50) i; DELETE FROM x WHERE id > 7000' ]);
+
+for my $case (@statements)
+{
+	my ($what, $setup, $statement, $again) = @$case;
+	my ($cancelled, $latest, $points) = (0, 0, 16);
+	my @wrong;
+
+	query($setup) if $setup ne '';
+	query($again) if $again ne '';
+	my ($total) = interrupted($statement, 1e15);
+	for my $point (1 .. $points)
+	{
+		query($again) if $again ne '';
+		my $before = query('SELECT count(*), sum(id) FROM x');
+		my (undef, $late, $error) = interrupted($statement, int($total * ($point - 0.5) / $points));
+
+		$latest = $late if $late > $latest;
+		next if $error !~ /ERROR/;
+		$cancelled++;
+		push @wrong, $error if $error !~ /ERROR:  canceling statement due to user request/;
+		push @wrong, "$point: other rows" if query('SELECT count(*), sum(id) FROM x') ne $before;
+		push @wrong, "$point: " . query($sound) if $what ne 'a build' && query($sound) ne '';
+		push @wrong, "$point: an index" if $what eq 'a build' && query("SELECT to_regclass('x_v') IS NULL") ne 't';
+	}
+	note("$what: $total steps, cancelled at $cancelled of $points, at most $latest steps late");
+	is(join("\n", @wrong), '', "$what: cancelled, and all is as it was");
+	cmp_ok($cancelled, '>=', $points / 2, '... most times');
+	cmp_ok($latest, '<=', $soon, '... soon');
+}
+query("VACUUM (INDEX_CLEANUP on) x; INSERT INTO x SELECT 9000 + i, anything(64) FROM generate_series(1, 50) i");
+check_index($node, 'x', '<->', 'after all of them', 50);
+is(query("SELECT * FROM ann_check('x_v', true)"), '', '... and a vacuum nothing is left');
 
 # ---- pages that come and go under a scan that reads the exact leaf
 
