@@ -37,11 +37,13 @@ sub seed
 	return;
 }
 
-# A cluster with the extension in database postgres; settings are lines of its configuration.
+# A cluster with the extension in database postgres; settings are lines of its configuration. install_path:
+# of another server than the one that is tested.
 sub new_node
 {
 	my ($name, %params) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name,
+		$params{install_path} ? (install_path => $params{install_path}) : ());
 
 	my @extra = @{ $params{extra} // [] };
 	push @extra, '--no-data-checksums' if $params{no_checksums} && $node->pg_version >= 18;
