@@ -51,7 +51,8 @@ EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 # Targets that need no PGXS; with these alone, no pg_config is asked for.
 DEV_TARGETS := unit unit-san unit-neon fuzz-quick fuzz-% layers headers check format format-check \
-	check-size check-bench check-symbols check-release soak bench bench-kernels bench-distances
+	check-size check-bench check-symbols check-release lint soak bench bench-kernels \
+	bench-distances
 ifneq (,$(filter-out $(DEV_TARGETS) build/%,$(or $(MAKECMDGOALS),all)))
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -152,6 +153,12 @@ format:
 format-check:
 	tools/check_format
 
+# What cppcheck finds, reading no headers but ours. (Strides are of bytes and workspaces serve more than
+# one type: casts are meant.)
+lint:
+	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --std=c11 \
+		--suppress=missingInclude --suppress=missingIncludeSystem --suppress=invalidPointerCast -Isrc src
+
 # The library that was just built holds no fault points.
 check-release:
 	tools/check_release ann.so
@@ -184,5 +191,5 @@ bench:
 bench-distances:
 	tools/bench_distances $(TYPES)
 
-.PHONY: fuzz-quick layers headers check-size check-symbols check-release format format-check check soak \
+.PHONY: fuzz-quick layers headers check-size check-symbols check-release format format-check check lint soak \
 	check-bench bench bench-kernels bench-distances
