@@ -125,8 +125,8 @@ extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
  */
 extern bool ann_builder_adopt(AnnBuilder *builder);
 
-/* Dimensions per block for codes of so many layers, where no option says. */
-extern int ann_builder_auto_width(int dim, int layers);
+/* Dimensions per block for codes of so many layers, absolute ones or not, where no option says. */
+extern int ann_builder_auto_width(int dim, int layers, bool is_absolute);
 
 /*
  * rotate.c: makes builder->rotation (or not, as options, dimensions and memory say) for codes of

@@ -85,7 +85,7 @@ static int
 code_width(const AnnBuilder *builder)
 {
 	const AnnPq *pq = &builder->model->pq;
-	int width = pq->layers == 1 ? pq->width : ann_builder_auto_width(pq->dim, 1);
+	int width = pq->layers == 1 ? pq->width : ann_builder_auto_width(pq->dim, 1, false);
 
 	return Max(width, (pq->dim + MAX_CODE_BLOCKS - 1) / MAX_CODE_BLOCKS);
 }

@@ -46,34 +46,36 @@ iterations(const AnnBuilder *builder)
 
 /*
  * Up to 32 dimensions a code of one each costs nothing; 2 to 256 and 4 beyond are design decisions
- * backed by measurement (src/README, "The codec"). From 1,920 on, as many as keep a block of 32 codes
- * of 4 bits on one page; half as many for 8.
+ * backed by measurement (src/README, "The codec"), as is one for absolute codes. From 1,920 (absolute:
+ * 480) on, as many as keep a block of 32 codes of 4 bits on one page; half as many for 8.
  */
 int
-ann_builder_auto_width(int dim, int layers)
+ann_builder_auto_width(int dim, int layers, bool is_absolute)
 {
 	int max_blocks = (ANN_PAGE_PAYLOAD - 472) / ANN_CODEWORDS / layers;
+	int least = (dim + max_blocks - 1) / max_blocks;
 
-	if (dim <= 32)
-		return 1;
-	if (dim <= 256)
-		return 2;
-	return Max(4, (dim + max_blocks - 1) / max_blocks);
+	if (dim <= 32 || is_absolute)
+		return least;
+	return Max(dim <= 256 ? 2 : 4, least);
 }
 
 static uint32
 choose_width(const AnnBuilder *builder, int layers)
 {
+	const AnnMetricTraits *traits = ann_metric_traits(builder->meta.metric);
 	int wanted = builder->options.dimensions_per_block;
 
-	if (ann_metric_traits(builder->meta.metric)->is_bits)
+	if (traits->is_bits)
 	{
 		if (wanted > 0 && wanted != ANN_BITS_WIDTH)
 			ereport(NOTICE, (errmsg("codes of bits have %d dimensions per block", ANN_BITS_WIDTH)));
 		return ANN_BITS_WIDTH;
 	}
-	return wanted > 0 ? Min((uint32) wanted, builder->meta.dim)
-					  : (uint32) ann_builder_auto_width(builder->meta.dim, layers);
+	if (wanted > 0)
+		return Min((uint32) wanted, builder->meta.dim);
+	return (uint32) ann_builder_auto_width(builder->meta.dim, layers,
+										   ann_form_is_absolute(traits->form));
 }
 
 /* The size of the code, and what it is of, as the options say. */
