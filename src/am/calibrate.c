@@ -26,6 +26,7 @@
 #include "utils/memutils.h"
 
 #include "am/build.h"
+#include "am/sorted.h"
 #include "core/absolute.h"
 #include "core/bf16.h"
 #include "core/kernels.h"
@@ -425,22 +426,13 @@ ann_calibrator_merge(AnnCalibrator *calibrator, const void *found)
 
 /* ---- after the pass ---- */
 
-static int
-compare_floats(const void *a, const void *b)
-{
-	float x = *(const float *) a;
-	float y = *(const float *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* The value that a share of the sorted list does not exceed. */
 static float
 quantile(float *values, int num, double share)
 {
 	if (num == 0)
 		return 0;
-	qsort(values, num, sizeof(float), compare_floats);
+	qsort(values, num, sizeof(float), ann_compare_floats);
 	return values[Min(num - 1, (int) ceil(share * num))];
 }
 
@@ -467,7 +459,7 @@ leaf_positions(AnnCalibrator *calibrator, const float *rho, float bias, float *p
 			scores[i] = calibrator->ip ? -scores[i] - bias * norm * rho[i]
 									   : set->centroid_bias[i] - 2 * scores[i];
 		memcpy(sorted, scores, sizeof(float) * set->num_centroids);
-		qsort(sorted, set->num_centroids, sizeof(float), compare_floats);
+		qsort(sorted, set->num_centroids, sizeof(float), ann_compare_floats);
 		for (int r = 0; r < NEIGHBOURS; r++)
 		{
 			const Neighbour *neighbour = &calibrator->neighbours[(Size) q * NEIGHBOURS + r];

@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "am/build.h"
+#include "am/sorted.h"
 #include "core/bf16.h"
 #include "store/centroids.h"
 
@@ -243,15 +244,6 @@ all_keys(AnnBuilder *builder, const float *query, float spread, uint8 *table, fl
 	}
 }
 
-static int
-compare_floats(const void *left, const void *right)
-{
-	float a = *(const float *) left;
-	float b = *(const float *) right;
-
-	return (a > b) - (a < b);
-}
-
 /* How many of the sorted values are not above a value. */
 static uint32
 rank_of(const float *sorted, uint32 num, float value)
@@ -283,10 +275,10 @@ code_ranks(const float *exact, const float *keys, float *scratch, uint32 num, ui
 	int found = 0;
 
 	memcpy(scratch, exact, sizeof(float) * num);
-	qsort(scratch, num, sizeof(float), compare_floats);
+	qsort(scratch, num, sizeof(float), ann_compare_floats);
 	worst = scratch[wanted - 1];
 	memcpy(scratch, keys, sizeof(float) * num);
-	qsort(scratch, num, sizeof(float), compare_floats);
+	qsort(scratch, num, sizeof(float), ann_compare_floats);
 	for (uint32 i = 0; i < num && found < (int) wanted; i++)
 		if (exact[i] <= worst)
 			ranks[found++] = rank_of(scratch, num, keys[i]);
@@ -308,14 +300,14 @@ parent_ranks(const AnnCentroids *set, const float *query, const float *exact, fl
 	int found = 0;
 
 	memcpy(scratch, exact, sizeof(float) * set->num_centroids);
-	qsort(scratch, set->num_centroids, sizeof(float), compare_floats);
+	qsort(scratch, set->num_centroids, sizeof(float), ann_compare_floats);
 	worst = scratch[wanted - 1];
 	ann_kernels->products(query, set->dim, 1, set->parents, set->dim, set->num_parents, set->dim,
 						  distances, set->num_parents);
 	for (uint32 i = 0; i < set->num_parents; i++)
 		distances[i] = set->parent_bias[i] - 2 * distances[i];
 	memcpy(sorted, distances, sizeof(float) * set->num_parents);
-	qsort(sorted, set->num_parents, sizeof(float), compare_floats);
+	qsort(sorted, set->num_parents, sizeof(float), ann_compare_floats);
 	for (uint32 i = 0; i < set->num_centroids && found < (int) wanted; i++)
 	{
 		while (i >= set->first_child[parent + 1])
@@ -357,7 +349,7 @@ calibrate_parents(AnnBuilder *builder, const float *queries, int num_queries,
 	}
 	if (found > 0)
 	{
-		qsort(ranks, found, sizeof(float), compare_floats);
+		qsort(ranks, found, sizeof(float), ann_compare_floats);
 		calibration->parents = ranks[Min(found - 1, (int) (BEAM_COVERAGE * found))];
 	}
 	ereport(DEBUG1, (errmsg_internal("ann: %u of %u parents have the leaves to be searched",
@@ -409,7 +401,7 @@ ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queri
 	}
 	if (found > 0)
 	{
-		qsort(ranks, found, sizeof(float), compare_floats);
+		qsort(ranks, found, sizeof(float), ann_compare_floats);
 		calibration->beam =
 			(ranks[Min(found - 1, (int) (BEAM_COVERAGE * found))] - BEAM_EXTRA) / wanted;
 	}

@@ -23,6 +23,7 @@
 #include <math.h>
 
 #include "am/scan.h"
+#include "am/sorted.h"
 
 /* A query is normalised in double, so that any length but zero will do. */
 static double
@@ -168,15 +169,6 @@ ann_query_init(AnnQuery *query, const AnnModel *model, const float *values, floa
 	}
 }
 
-static int
-compare_doubles(const void *left, const void *right)
-{
-	double a = *(const double *) left;
-	double b = *(const double *) right;
-
-	return (a > b) - (a < b);
-}
-
 /*
  * One weight a query, so that keys of different leaves compare. A weight of 1 makes the estimate
  * that of L2, right for rows about as long as the query; the ratio says how long the rows near it
@@ -188,7 +180,7 @@ ann_query_set_weight(AnnQuery *query, double *ratios, int num)
 	query->weight = 0;
 	if (num > 0)
 	{
-		qsort(ratios, num, sizeof(double), compare_doubles);
+		qsort(ratios, num, sizeof(double), ann_compare_doubles);
 		query->weight = Max(ratios[num / 2], 0);
 	}
 	query->bounds.weight_b = query->weight;

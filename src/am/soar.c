@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "am/build.h"
+#include "am/sorted.h"
 #include "core/kernels.h"
 
 #define DEFAULT_LAMBDA 1.5f
@@ -206,15 +207,6 @@ codes_of_query(Measure *measure, int q, float *scores, double *once, double *twi
 	return measure->counts[q];
 }
 
-static int
-compare_doubles(const void *left, const void *right)
-{
-	double a = *(const double *) left;
-	double b = *(const double *) right;
-
-	return (a > b) - (a < b);
-}
-
 /*
  * The codes that must be scored to cover a part of the neighbours, as the mean of the logarithm over
  * several parts: the tail of 2,000 neighbours alone differs by half from sample to sample.
@@ -225,7 +217,7 @@ log_codes(double *values, int num)
 	static const double coverages[] = {0.85, 0.9, 0.95, 0.97};
 	double sum = 0;
 
-	qsort(values, num, sizeof(double), compare_doubles);
+	qsort(values, num, sizeof(double), ann_compare_doubles);
 	for (int i = 0; i < (int) lengthof(coverages); i++)
 		sum += log(Max(values[Min(num - 1, (int) ceil(coverages[i] * num))], 1));
 	return sum / lengthof(coverages);
