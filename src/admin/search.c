@@ -37,7 +37,7 @@ init_batch(Batch *batch, const AnnSearch *search, int k)
 	Size bytes = sizeof(AnnFound) + sizeof(AnnLocated) + codes;
 
 	batch->num = 0;
-	batch->room = Max(Min((Size) work_mem * 1024 / 4 / bytes, Min(k, MAX_BATCH)), 1);
+	batch->room = (int) Max(Min((Size) work_mem * 1024 / 4 / bytes, (Size) Min(k, MAX_BATCH)), 1);
 	batch->found = palloc(sizeof(AnnFound) * batch->room);
 	batch->located = palloc0(sizeof(AnnLocated) * batch->room);
 	for (int i = 0; i < batch->room; i++)
