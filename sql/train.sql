@@ -8,7 +8,7 @@
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
 
-CREATE TABLE trains (id int, v vector(8));
+CREATE TABLE trains (id int, v vector(8)) WITH (autovacuum_enabled = off);
 CREATE INDEX trains_v ON trains USING annivf (v);
 
 -- nothing to train on

@@ -252,7 +252,7 @@ keep_nearest(void *arg, const AnnLeafRef *leaf)
 {
 	Nearest *state = arg;
 
-	if (leaf->score < state->best->score || state->best->node_blkno == InvalidBlockNumber)
+	if (state->best->node_blkno == InvalidBlockNumber || leaf->score < state->best->score)
 		*state->best = *leaf;
 	if (state->num < state->room)
 		state->scores[state->num++] = leaf->score;

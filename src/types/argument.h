@@ -18,7 +18,8 @@
 #include "core/base.h"
 
 #define ANN_CACHE_LINE 64
-#define ANN_MEMORY_PAGE 4096
+/* Bytes of a large value that the processor is left to fetch. */
+#define ANN_PREFETCH_FROM 512
 /* What a row has around a value, or nearly: its header, a key. */
 #define ANN_ROW_AROUND 64
 
@@ -58,8 +59,8 @@ ann_argument(Datum datum, AnnRoom *room)
  * The same of an argument that is a column of the rows of a scan, as a rule: asks for the row that the
  * scan comes to next, which a heap page holds right before this one. It is a hint: it reads nothing,
  * and nothing faults where no row is. Scans wait for memory more than for anything else, and
- * processors fetch ahead upwards. Of rows that fill half a page the next one is on another; there it
- * is the value's own second page of memory that the processor would come to unprepared.
+ * processors fetch ahead upwards. Of rows that fill half a page the next one is on another; there the
+ * value itself is asked for, as the processor takes its time to see that it goes on.
  */
 static ANN_INLINE void *
 ann_argument_of_row(Datum datum, AnnRoom *room)
@@ -73,8 +74,10 @@ ann_argument_of_row(Datum datum, AnnRoom *room)
 		for (uintptr_t line = datum, end = datum - size - ANN_ROW_AROUND; line > end;
 			 line -= ANN_CACHE_LINE)
 			__builtin_prefetch((const void *) line);
-	else if (size > ANN_MEMORY_PAGE)
-		__builtin_prefetch((const char *) value + ANN_MEMORY_PAGE);
+	else
+		for (uintptr_t line = datum + ANN_PREFETCH_FROM, end = datum + size; line < end;
+			 line += ANN_CACHE_LINE)
+			__builtin_prefetch((const void *) line, 0, 2);
 	return value;
 }
 

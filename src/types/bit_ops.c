@@ -70,7 +70,7 @@ Datum
 ann_hamming_distance(PG_FUNCTION_ARGS)
 {
 	AnnRoom room[2];
-	VarBit *a = ann_argument(PG_GETARG_DATUM(0), &room[0]);
+	VarBit *a = ann_argument_of_row(PG_GETARG_DATUM(0), &room[0]);
 	VarBit *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
 	uint64 different;
 
@@ -91,7 +91,7 @@ Datum
 ann_jaccard_distance(PG_FUNCTION_ARGS)
 {
 	AnnRoom room[2];
-	VarBit *a = ann_argument(PG_GETARG_DATUM(0), &room[0]);
+	VarBit *a = ann_argument_of_row(PG_GETARG_DATUM(0), &room[0]);
 	VarBit *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
 	uint64_t counts[2];
 
