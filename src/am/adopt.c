@@ -44,17 +44,10 @@ typedef struct LeafList
 	uint32 room;
 } LeafList;
 
-static void *
-build_alloc(AnnBuilder *builder, Size size)
-{
-	return MemoryContextAllocExtended(builder->context, Max(size, 1),
-									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-}
-
 static float *
 copy_floats(AnnBuilder *builder, const float *floats, Size num)
 {
-	float *copy = build_alloc(builder, sizeof(float) * num);
+	float *copy = ann_builder_alloc(builder, sizeof(float) * num);
 
 	memcpy(copy, floats, sizeof(float) * num);
 	return copy;
@@ -204,7 +197,7 @@ init_set(AnnBuilder *builder, const AnnModel *from)
 							   "maintenance_work_mem",
 							   size / (1024 * 1024) + 1),
 						errhint("Raise maintenance_work_mem.")));
-	ann_centroids_init(&builder->set, build_alloc(builder, size), from->dim, room);
+	ann_centroids_init(&builder->set, ann_builder_alloc(builder, size), from->dim, room);
 	builder->set.num_centroids = from->num_leaves;
 	builder->set.num_parents = parents;
 }
@@ -222,7 +215,7 @@ copy_centroids(AnnBuilder *builder, Relation other, const AnnModel *from)
 	ann_tree_score(other, from, ANN_CODE_L2, origin, add_leaf, &list);
 	if (list.num != list.room)
 		ann_page_corrupted(other, from->tree_blkno, "the tree has another number of leaves");
-	builder->adopted_rho = build_alloc(builder, sizeof(float) * list.num);
+	builder->adopted_rho = ann_builder_alloc(builder, sizeof(float) * list.num);
 	for (uint32 i = 0; i < list.num; i++)
 	{
 		ann_tree_centroid(other, from, list.leaves[i].node_blkno, list.leaves[i].node_index,
@@ -267,7 +260,7 @@ copy_meta(AnnMetaData *to, const AnnMetaData *from)
 static void
 copy_model(AnnBuilder *builder, const AnnModel *from)
 {
-	AnnModel *model = build_alloc(builder, sizeof(AnnModel));
+	AnnModel *model = ann_builder_alloc(builder, sizeof(AnnModel));
 	const AnnPq *pq = &from->pq;
 	Size dim = from->dim;
 
@@ -308,8 +301,8 @@ ann_builder_adopt(AnnBuilder *builder)
 		copy_model(builder, ann_model_get(other, &meta));
 		copy_centroids(builder, other, ann_model_get(other, &meta));
 		ann_centroids_adopt(builder, ann_model_get(other, &meta));
-		builder->queries = build_alloc(builder, 0);
-		builder->query_tids = build_alloc(builder, 0);
+		builder->queries = ann_builder_alloc(builder, 0);
+		builder->query_tids = ann_builder_alloc(builder, 0);
 		builder->calibrator =
 			ann_calibrator_create(builder, builder->queries, builder->query_tids, 0);
 	}

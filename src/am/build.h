@@ -99,6 +99,8 @@ typedef struct AnnBuilder
 /* Sets up everything but source, callbacks, meta and flags. Allocates in the current context. */
 extern void ann_builder_init(AnnBuilder *builder, Relation index);
 extern void ann_builder_free(AnnBuilder *builder);
+/* Zeroed memory of any size, for as long as the builder lives or until pfree(). */
+extern void *ann_builder_alloc(AnnBuilder *builder, Size size);
 /* Reports a phase, with a number of rows or leaves to come (0: unknown). */
 extern void ann_builder_phase(AnnBuilder *builder, int phase, double total);
 extern void ann_builder_done(AnnBuilder *builder, double done);

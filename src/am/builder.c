@@ -33,6 +33,12 @@ ann_builder_free(AnnBuilder *builder)
 	MemoryContextDelete(builder->context);
 }
 
+void *
+ann_builder_alloc(AnnBuilder *builder, Size size)
+{
+	return MemoryContextAllocExtended(builder->context, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
 void
 ann_builder_phase(AnnBuilder *builder, int phase, double total)
 {

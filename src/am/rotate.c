@@ -22,18 +22,12 @@
 /* Rows handled together. */
 #define BATCH 256
 
-static void *
-build_alloc(AnnBuilder *builder, Size size)
-{
-	return MemoryContextAllocExtended(builder->context, size, MCXT_ALLOC_HUGE);
-}
-
 /* Rotates num rows where they stand. */
 static void
 rotate_rows(AnnBuilder *builder, float *rows, size_t num)
 {
 	int dim = builder->meta.dim;
-	float *batch = build_alloc(builder, sizeof(float) * dim * BATCH);
+	float *batch = ann_builder_alloc(builder, sizeof(float) * dim * BATCH);
 
 	for (size_t first = 0; first < num; first += BATCH)
 	{
@@ -96,8 +90,8 @@ ann_builder_rotate(AnnBuilder *builder)
 						 errhint("More maintenance_work_mem gives better codes.")));
 		return;
 	}
-	workspace = build_alloc(builder, bytes);
-	builder->rotation = build_alloc(builder, sizeof(float) * dim * dim);
+	workspace = ann_builder_alloc(builder, bytes);
+	builder->rotation = ann_builder_alloc(builder, sizeof(float) * dim * dim);
 	if (ann_rotation_train(builder->sample.rows, num, dim, builder->meta.width, builder->rotation,
 						   &found, ann_builder_poll, NULL, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");

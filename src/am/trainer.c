@@ -4,8 +4,9 @@
  *
  * NOTES
  *	  Sizes are chosen here. Automatic leaves: one per 100 rows (of over 256 dimensions: 60), but at
- *	  least 16 sampled rows to each, as a centroid that few rows speak for is worth little; less memory therefore means fewer
- *	  and larger leaves, never an error. The sample has 64 rows per leaf where memory allows.
+ *	  least 16 sampled rows to each, as a centroid that few rows speak for is worth little; less memory
+ *	  therefore means fewer and larger leaves, never an error. The sample has 64 rows per leaf where
+ *	  memory allows.
  */
 #include "postgres.h"
 
@@ -30,12 +31,6 @@
 #define DEFAULT_ITERATIONS 10
 #define REFINE_ITERATIONS 2
 #define PSEUDO_QUERIES 200
-
-static void *
-build_alloc(AnnBuilder *builder, Size size)
-{
-	return MemoryContextAllocExtended(builder->context, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-}
 
 static int
 iterations(const AnnBuilder *builder)
@@ -180,12 +175,12 @@ static float *
 center_sample(AnnBuilder *builder, int dim)
 {
 	AnnSample *sample = &builder->sample;
-	float *mean = build_alloc(builder, sizeof(float) * dim);
+	float *mean = ann_builder_alloc(builder, sizeof(float) * dim);
 	double *sums;
 
 	if (ann_metric_traits(builder->meta.metric)->is_bits)
 		return mean;
-	sums = build_alloc(builder, sizeof(double) * dim);
+	sums = ann_builder_alloc(builder, sizeof(double) * dim);
 	for (size_t i = 0; i < sample->num; i++)
 		for (int d = 0; d < dim; d++)
 			sums[d] += sample->rows[i * dim + d];
@@ -233,7 +228,7 @@ train_centroids(AnnBuilder *builder, int dim)
 	double rows = Max(builder->estimated_rows, sample->num);
 	double leaves = choose_leaves(builder, dim, rows, sample->num);
 	AnnKmeansParams params = kmeans_params(builder, dim, leaves);
-	void *workspace = build_alloc(builder, ann_kmeans_workspace_size(&params, sample->num));
+	void *workspace = ann_builder_alloc(builder, ann_kmeans_workspace_size(&params, sample->num));
 
 	if ((size_t) builder->options.num_leaves > sample->num)
 		ereport(WARNING, (errmsg("%d leaves cannot be trained on %zu rows",
@@ -241,8 +236,8 @@ train_centroids(AnnBuilder *builder, int dim)
 						  errhint("Raise training_sample_size or lower num_leaves.")));
 	ann_builder_phase(builder, ANN_PHASE_CENTROIDS, leaves);
 	ann_centroids_init(&builder->set,
-					   build_alloc(builder, ann_centroids_size(dim, params.num_centroids)), dim,
-					   params.num_centroids);
+					   ann_builder_alloc(builder, ann_centroids_size(dim, params.num_centroids)),
+					   dim, params.num_centroids);
 	if (ann_kmeans_train(&params, sample->rows, sample->num, &builder->set, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
 	pfree(workspace);
@@ -303,8 +298,8 @@ take_residuals(AnnBuilder *builder)
 {
 	AnnSample *sample = &builder->sample;
 	int dim = builder->meta.dim;
-	void *workspace =
-		build_alloc(builder, ann_centroids_assign_workspace_size(&builder->set, RESIDUALS_BATCH));
+	void *workspace = ann_builder_alloc(
+		builder, ann_centroids_assign_workspace_size(&builder->set, RESIDUALS_BATCH));
 	AnnNearLeaf *near = palloc(sizeof(AnnNearLeaf) * ANN_NEAR_LEAVES * RESIDUALS_BATCH);
 	uint32 leaf[RESIDUALS_BATCH];
 	float distance[RESIDUALS_BATCH];
@@ -342,15 +337,15 @@ train_codebook(AnnBuilder *builder)
 	AnnPq *pq = &model->pq;
 	void *workspace;
 
-	pq->codebook =
-		build_alloc(builder, sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width));
-	pq->bias = build_alloc(builder, sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
+	pq->codebook = ann_builder_alloc(
+		builder, sizeof(float) * ann_pq_codebook_floats(pq->num_blocks, pq->width));
+	pq->bias = ann_builder_alloc(builder, sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
 	if (model->traits->is_bits)
 	{
 		ann_bits_codebook(pq);
 		return;
 	}
-	workspace = build_alloc(builder, ann_pq_train_workspace_size(pq, builder->sample.num));
+	workspace = ann_builder_alloc(builder, ann_pq_train_workspace_size(pq, builder->sample.num));
 	if (ann_pq_train(pq, builder->sample.rows, builder->sample.num, iterations(builder),
 					 builder->options.seed, ann_builder_poll, NULL, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
@@ -362,7 +357,7 @@ static void
 train_codes(AnnBuilder *builder, float *mean)
 {
 	AnnMetaData *meta = &builder->meta;
-	AnnModel *model = build_alloc(builder, sizeof(AnnModel));
+	AnnModel *model = ann_builder_alloc(builder, sizeof(AnnModel));
 
 	meta->levels = 1;
 	meta->num_leaves = builder->set.num_centroids;
@@ -386,8 +381,8 @@ hold_out_queries(AnnBuilder *builder, int dim)
 	if (sample->num > 1)
 		ann_sample_hold_out(sample, dim, Min((size_t) num, sample->num - 1), builder->options.seed);
 	builder->num_queries = num;
-	builder->queries = build_alloc(builder, sizeof(float) * dim * Max(num, 1));
-	builder->query_tids = build_alloc(builder, sizeof(AnnTid) * Max(num, 1));
+	builder->queries = ann_builder_alloc(builder, sizeof(float) * dim * Max(num, 1));
+	builder->query_tids = ann_builder_alloc(builder, sizeof(AnnTid) * Max(num, 1));
 	memcpy(builder->queries, sample->rows + (sample->num - num) * dim, sizeof(float) * dim * num);
 	memcpy(builder->query_tids, sample->tids + (sample->num - num), sizeof(AnnTid) * num);
 	if (sample->num >= 20 * PSEUDO_QUERIES)
