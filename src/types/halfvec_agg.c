@@ -3,34 +3,20 @@
  *	  The aggregates avg(halfvec) and sum(halfvec).
  *
  * NOTES
- *	  Both add up in double precision[]: the number of rows, then the sum of each dimension, so that
- *	  the result is rounded to halves once. (A sum kept in halves stays at 2048 when ones are added.)
- *	  The state of no rows is {0}. Within an aggregate a state is changed in place.
+ *	  Both add up in double (types/sums.h), so that the result is rounded to halves once. (A sum kept in
+ *	  halves stays at 2048 when ones are added.) Within an aggregate a state is changed in place.
  */
 #include "postgres.h"
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "utils/array.h"
 #include "utils/float.h"
 
 #include "compat.h"
 #include "core/half.h"
 #include "types/halfvec.h"
-
-static inline float8 *
-state_values(ArrayType *state)
-{
-	return (float8 *) ARR_DATA_PTR(state);
-}
-
-static inline int
-state_dim(ArrayType *state)
-{
-	return ARR_DIMS(state)[0] - 1;
-}
+#include "types/sums.h"
 
 /* Argument n, which the user may have made up. */
 static ArrayType *
@@ -38,24 +24,7 @@ state_of_arg(FunctionCallInfo fcinfo, int n, const char *caller)
 {
 	ArrayType *state = PG_GETARG_ARRAYTYPE_P(n);
 
-	if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] < 1 || ARR_HASNULL(state) ||
-		ARR_ELEMTYPE(state) != FLOAT8OID)
-		elog(ERROR, "%s: expected state array", caller);
-	return state;
-}
-
-/* A state of zeros, in the current memory context. */
-static ArrayType *
-state_new(int dim)
-{
-	Size size = ARR_OVERHEAD_NONULLS(1) + sizeof(float8) * ((Size) dim + 1);
-	ArrayType *state = palloc0(size);
-
-	SET_VARSIZE(state, size);
-	state->ndim = 1;
-	state->elemtype = FLOAT8OID;
-	ARR_DIMS(state)[0] = dim + 1;
-	ARR_LBOUND(state)[0] = 1;
+	ann_sums_check(state, caller);
 	return state;
 }
 
@@ -67,8 +36,8 @@ state_for_change(FunctionCallInfo fcinfo, ArrayType *state)
 
 	if (AggCheckCallContext(fcinfo, NULL))
 		return state;
-	copy = state_new(state_dim(state));
-	memcpy(state_values(copy), state_values(state), sizeof(float8) * ARR_DIMS(state)[0]);
+	copy = ann_sums_new(ann_sums_dim(state));
+	memcpy(ann_sums_values(copy), ann_sums_values(state), sizeof(float8) * ARR_DIMS(state)[0]);
 	return copy;
 }
 
@@ -88,15 +57,15 @@ accumulate(FunctionCallInfo fcinfo, const char *caller, const char *mismatch)
 	HalfVector *vector = PG_GETARG_HALFVEC(1);
 	float8 *values;
 
-	if (state_dim(state) == 0)
-		state = state_new(vector->dim);
-	else if (state_dim(state) != vector->dim)
+	if (ann_sums_dim(state) == 0)
+		state = ann_sums_new(vector->dim);
+	else if (ann_sums_dim(state) != vector->dim)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-						errmsg_internal(mismatch, state_dim(state), vector->dim)));
+						errmsg_internal(mismatch, ann_sums_dim(state), vector->dim)));
 	else
 		state = state_for_change(fcinfo, state);
 
-	values = state_values(state);
+	values = ann_sums_values(state);
 	values[0] += 1;
 	for (int i = 0; i < vector->dim; i++)
 		add_to(&values[i + 1], ann_half_to_float(vector->x[i]));
@@ -139,17 +108,17 @@ ann_halfvec_combine(PG_FUNCTION_ARGS)
 	ArrayType *state = state_of_arg(fcinfo, 0, "halfvec_combine");
 	ArrayType *other = state_of_arg(fcinfo, 1, "halfvec_combine");
 
-	if (state_dim(other) == 0)
+	if (ann_sums_dim(other) == 0)
 		PG_RETURN_ARRAYTYPE_P(state);
-	if (state_dim(state) == 0)
+	if (ann_sums_dim(state) == 0)
 		PG_RETURN_ARRAYTYPE_P(other);
-	if (state_dim(state) != state_dim(other))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected %d dimensions, not %d", state_dim(state), state_dim(other))));
+	if (ann_sums_dim(state) != ann_sums_dim(other))
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("expected %d dimensions, not %d", ann_sums_dim(state),
+							   ann_sums_dim(other))));
 	state = state_for_change(fcinfo, state);
-	for (int i = 0; i <= state_dim(state); i++)
-		add_to(&state_values(state)[i], state_values(other)[i]);
+	for (int i = 0; i <= ann_sums_dim(state); i++)
+		add_to(&ann_sums_values(state)[i], ann_sums_values(other)[i]);
 	PG_RETURN_ARRAYTYPE_P(state);
 }
 
@@ -163,8 +132,8 @@ Datum
 ann_halfvec_avg(PG_FUNCTION_ARGS)
 {
 	ArrayType *state = state_of_arg(fcinfo, 0, "halfvec_avg");
-	float8 *values = state_values(state);
-	int dim = state_dim(state);
+	float8 *values = ann_sums_values(state);
+	int dim = ann_sums_dim(state);
 	float *means;
 	HalfVector *result;
 
@@ -188,8 +157,8 @@ Datum
 ann_halfvec_sum(PG_FUNCTION_ARGS)
 {
 	ArrayType *state = state_of_arg(fcinfo, 0, "halfvec_sum");
-	float8 *values = state_values(state);
-	int dim = state_dim(state);
+	float8 *values = ann_sums_values(state);
+	int dim = ann_sums_dim(state);
 	HalfVector *result;
 
 	if (values[0] == 0)

@@ -16,9 +16,32 @@
 
 #include "compat.h"
 #include "core/half.h"
+#include "core/kernels.h"
 #include "types/halfvec.h"
 #include "types/sparsevec.h"
 #include "types/vector.h"
+
+/* The elements that are not zero. */
+static SparseVector *
+sparse_of_floats(const float *floats, int dim)
+{
+	SparseVector *result;
+	float *values;
+	int nnz = 0;
+
+	for (int i = 0; i < dim; i++)
+		nnz += floats[i] != 0.0f;
+	result = ann_sparsevec_new(dim, nnz);
+	values = ann_sparsevec_values(result);
+	nnz = 0;
+	for (int i = 0; i < dim; i++)
+		if (floats[i] != 0.0f)
+		{
+			result->indices[nnz] = i;
+			values[nnz++] = floats[i];
+		}
+	return result;
+}
 
 /*
  * vector_to_sparsevec(vector, integer, boolean) returns sparsevec: the elements that are not zero.
@@ -31,22 +54,9 @@ ann_vector_to_sparsevec(PG_FUNCTION_ARGS)
 {
 	Vector *vector = PG_GETARG_VECTOR(0);
 	SparseVector *result;
-	float *values;
-	int nnz = 0;
 
 	ann_sparsevec_check_dim(vector->dim, PG_GETARG_INT32(1), NULL);
-	for (int i = 0; i < vector->dim; i++)
-		nnz += vector->x[i] != 0.0f;
-
-	result = ann_sparsevec_new(vector->dim, nnz);
-	values = ann_sparsevec_values(result);
-	nnz = 0;
-	for (int i = 0; i < vector->dim; i++)
-		if (vector->x[i] != 0.0f)
-		{
-			result->indices[nnz] = i;
-			values[nnz++] = vector->x[i];
-		}
+	result = sparse_of_floats(vector->x, vector->dim);
 	PG_FREE_IF_COPY(vector, 0);
 	PG_RETURN_POINTER(result);
 }
@@ -84,25 +94,13 @@ ann_halfvec_to_sparsevec(PG_FUNCTION_ARGS)
 {
 	HalfVector *half = PG_GETARG_HALFVEC(0);
 	SparseVector *result;
-	float *values;
-	int nnz = 0;
+	float *floats;
 
 	ann_sparsevec_check_dim(half->dim, PG_GETARG_INT32(1), NULL);
-	for (int i = 0; i < half->dim; i++)
-		nnz += ann_half_to_float(half->x[i]) != 0.0f;
-
-	result = ann_sparsevec_new(half->dim, nnz);
-	values = ann_sparsevec_values(result);
-	nnz = 0;
-	for (int i = 0; i < half->dim; i++)
-	{
-		float value = ann_half_to_float(half->x[i]);
-
-		if (value == 0.0f)
-			continue;
-		result->indices[nnz] = i;
-		values[nnz++] = value;
-	}
+	floats = palloc(sizeof(float) * half->dim);
+	ann_kernels->half_to_float(half->x, half->dim, floats);
+	result = sparse_of_floats(floats, half->dim);
+	pfree(floats);
 	PG_FREE_IF_COPY(half, 0);
 	PG_RETURN_POINTER(result);
 }

@@ -3,53 +3,28 @@
  *	  The aggregate avg(vector).
  *
  * NOTES
- *	  The state is float8[]: the number of rows, then the sum of each dimension; {0} before the
- *	  first row, whose dimensions it takes. Sums are doubles: a million rows lose nothing that a
- *	  float could show. sum(vector) needs nothing of its own: its state is a vector, its transition
+ *	  The state (types/sums.h) takes the dimensions of the first row. Sums are doubles: a million rows
+ *	  lose nothing that a float could show. sum(vector) needs nothing of its own: its state is a vector, its transition
  *	  and its combine function are vector_add.
- *
- *	  The functions are open to SQL, so a state may be any array: each one checks it.
  */
 #include "postgres.h"
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "utils/array.h"
 #include "utils/float.h"
 
 #include "compat.h"
+#include "types/sums.h"
 #include "types/vector.h"
 
-#define STATE_VALUES(state) ((float8 *) ARR_DATA_PTR(state))
-#define STATE_DIM(state) (ARR_DIMS(state)[0] - 1)
-
-/* Refuses what is not {count, sum, ...}; STATE_DIM is 0 .. VECTOR_MAX_DIM afterwards. */
+/* Refuses what is not {count, sum, ...}; its dimensions are 0 .. VECTOR_MAX_DIM afterwards. */
 static void
 check_state(ArrayType *state, const char *caller)
 {
-	if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] < 1 || ARR_HASNULL(state) ||
-		ARR_ELEMTYPE(state) != FLOAT8OID)
-		elog(ERROR, "%s: expected state array", caller);
-	if (STATE_DIM(state) > 0)
-		ann_input_dim(&ann_vector_type, STATE_DIM(state), NULL);
-}
-
-/* A state of no rows in the current memory context. */
-static ArrayType *
-new_state(int dim)
-{
-	Size size = ARR_OVERHEAD_NONULLS(1) + sizeof(float8) * (Size) (dim + 1);
-	ArrayType *state = (ArrayType *) palloc0(size);
-
-	SET_VARSIZE(state, size);
-	state->ndim = 1;
-	state->dataoffset = 0;
-	state->elemtype = FLOAT8OID;
-	ARR_DIMS(state)[0] = dim + 1;
-	ARR_LBOUND(state)[0] = 1;
-	return state;
+	ann_sums_check(state, caller);
+	if (ann_sums_dim(state) > 0)
+		ann_input_dim(&ann_vector_type, ann_sums_dim(state), NULL);
 }
 
 /*
@@ -67,8 +42,8 @@ writable_state(FunctionCallInfo fcinfo)
 static void
 check_sums(ArrayType *state)
 {
-	for (int i = 1; i <= STATE_DIM(state); i++)
-		if (unlikely(isinf(STATE_VALUES(state)[i])))
+	for (int i = 1; i <= ann_sums_dim(state); i++)
+		if (unlikely(isinf(ann_sums_values(state)[i])))
 			float_overflow_error();
 }
 
@@ -87,16 +62,16 @@ ann_vector_accum(PG_FUNCTION_ARGS)
 	float8 *values;
 
 	check_state(state, "vector_accum");
-	if (STATE_DIM(state) == 0)
+	if (ann_sums_dim(state) == 0)
 	{
-		float8 count = STATE_VALUES(state)[0];
+		float8 count = ann_sums_values(state)[0];
 
-		state = new_state(vector->dim);
-		STATE_VALUES(state)[0] = count;
+		state = ann_sums_new(vector->dim);
+		ann_sums_values(state)[0] = count;
 	}
-	ann_input_typmod(vector->dim, STATE_DIM(state), NULL);
+	ann_input_typmod(vector->dim, ann_sums_dim(state), NULL);
 
-	values = STATE_VALUES(state);
+	values = ann_sums_values(state);
 	values[0] += 1.0;
 	for (int i = 0; i < vector->dim; i++)
 		values[i + 1] += (float8) vector->x[i];
@@ -121,15 +96,15 @@ ann_vector_combine(PG_FUNCTION_ARGS)
 
 	check_state(state, "vector_combine");
 	check_state(other, "vector_combine");
-	if (STATE_VALUES(state)[0] == 0.0)
+	if (ann_sums_values(state)[0] == 0.0)
 		PG_RETURN_ARRAYTYPE_P(other);
-	if (STATE_VALUES(other)[0] == 0.0)
+	if (ann_sums_values(other)[0] == 0.0)
 		PG_RETURN_ARRAYTYPE_P(state);
-	ann_input_typmod(STATE_DIM(other), STATE_DIM(state), NULL);
+	ann_input_typmod(ann_sums_dim(other), ann_sums_dim(state), NULL);
 
-	values = STATE_VALUES(state);
-	for (int i = 0; i <= STATE_DIM(state); i++)
-		values[i] += STATE_VALUES(other)[i];
+	values = ann_sums_values(state);
+	for (int i = 0; i <= ann_sums_dim(state); i++)
+		values[i] += ann_sums_values(other)[i];
 	check_sums(state);
 	PG_FREE_IF_COPY(other, 1);
 	PG_RETURN_ARRAYTYPE_P(state);
@@ -150,12 +125,12 @@ ann_vector_avg(PG_FUNCTION_ARGS)
 	Vector *result;
 
 	check_state(state, "vector_avg");
-	values = STATE_VALUES(state);
+	values = ann_sums_values(state);
 	if (values[0] == 0.0)
 		PG_RETURN_NULL();
-	ann_input_dim(&ann_vector_type, STATE_DIM(state), NULL);
+	ann_input_dim(&ann_vector_type, ann_sums_dim(state), NULL);
 
-	result = ann_vector_new(STATE_DIM(state));
+	result = ann_vector_new(ann_sums_dim(state));
 	for (int i = 0; i < result->dim; i++)
 	{
 		result->x[i] = (float) (values[i + 1] / values[0]);

@@ -15,6 +15,7 @@
 
 #include "core/kernels.h"
 #include "core/rng.h"
+#include "gaussian.h"
 #include "tap.h"
 
 /* Polls that answer false; -1: all of them. */
@@ -26,16 +27,6 @@ count_poll(void *arg)
 {
 	(void) arg;
 	return ++polls_seen > polls_allowed && polls_allowed >= 0;
-}
-
-static float
-gaussian(AnnRng *rng)
-{
-	double sum = -6;
-
-	for (int i = 0; i < 12; i++)
-		sum += ann_rng_unit(rng);
-	return (float) sum;
 }
 
 typedef struct Data

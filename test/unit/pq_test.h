@@ -12,6 +12,7 @@
 #include "core/kernels.h"
 #include "core/pq.h"
 #include "core/rng.h"
+#include "gaussian.h"
 
 /* Polls that answer false; -1: all of them. */
 static long polls_allowed = -1;
@@ -22,16 +23,6 @@ count_poll(void *arg)
 {
 	(void) arg;
 	return ++polls_seen > polls_allowed && polls_allowed >= 0;
-}
-
-static inline float
-gaussian(AnnRng *rng)
-{
-	double sum = -6;
-
-	for (int i = 0; i < 12; i++)
-		sum += ann_rng_unit(rng);
-	return (float) sum;
 }
 
 static inline AnnPq

@@ -10,17 +10,8 @@
 #include "core/pq.h"
 #include "core/rng.h"
 #include "core/rotation.h"
+#include "gaussian.h"
 #include "tap.h"
-
-static float
-gaussian(AnnRng *rng)
-{
-	double sum = -6;
-
-	for (int i = 0; i < 12; i++)
-		sum += ann_rng_unit(rng);
-	return (float) sum;
-}
 
 static bool
 refuse(void *arg)

@@ -9,17 +9,8 @@
 #include "core/bf16.h"
 #include "core/pq.h"
 #include "core/rng.h"
+#include "gaussian.h"
 #include "tap.h"
-
-static float
-gaussian(AnnRng *rng)
-{
-	double sum = -6;
-
-	for (int i = 0; i < 12; i++)
-		sum += ann_rng_unit(rng);
-	return (float) sum;
-}
 
 static void
 test_bf16(void)
