@@ -84,13 +84,6 @@
 #define ann_vacuum_delay() vacuum_delay_point()
 #endif
 
-/* Offset of the access method's part in a parallel scan's shared memory. */
-#if PG_VERSION_NUM >= 180000
-#define ANN_PS_OFFSET(parallel_scan) ((parallel_scan)->ps_offset_am)
-#else
-#define ANN_PS_OFFSET(parallel_scan) ((parallel_scan)->ps_offset)
-#endif
-
 /* One index search, for EXPLAIN ANALYZE; stands next to pgstat_count_index_scan. */
 #if PG_VERSION_NUM >= 180000
 #define ANN_COUNT_SEARCH(scan)                                                                     \
@@ -148,15 +141,6 @@
 #define ANN_DISABLE_PATH(index_path) ((void) (index_path))
 #endif
 
-/* Parameters of amestimateparallelscan. */
-#if PG_VERSION_NUM >= 180000
-#define ANN_ESTIMATE_PARALLEL_ARGS Relation index, int num_keys, int num_orderbys
-#elif PG_VERSION_NUM >= 170000
-#define ANN_ESTIMATE_PARALLEL_ARGS int num_keys, int num_orderbys
-#else
-#define ANN_ESTIMATE_PARALLEL_ARGS void
-#endif
-
 /*
  * Before 17 the server plans parallel builds for btree only: ambuild asks for workers itself. Code
  * that uses it includes optimizer/optimizer.h and miscadmin.h.
@@ -188,15 +172,6 @@
 		UnlockRelationForExtension(relation, ExclusiveLock);                                       \
 		new_buffer;                                                                                \
 	})
-#endif
-
-/* The server's own injection points, where it has them. Code that uses it includes the header. */
-#if PG_VERSION_NUM >= 180000
-#define ANN_INJECT(name) INJECTION_POINT(name, NULL)
-#elif PG_VERSION_NUM >= 170000
-#define ANN_INJECT(name) INJECTION_POINT(name)
-#else
-#define ANN_INJECT(name) ((void) 0)
 #endif
 
 #endif

@@ -110,6 +110,7 @@ put_imbalance(const Health *health, Datum *values, bool *nulls)
 	double mean = health->coded / num;
 	double squares = 0;
 	double excess = 0;
+	double factor;
 
 	if (health->coded == 0)
 		return;
@@ -118,8 +119,9 @@ put_imbalance(const Health *health, Datum *values, bool *nulls)
 		squares += (double) health->sizes[leaf] * health->sizes[leaf];
 		excess += Max(health->sizes[leaf] / mean - 1, 0);
 	}
-	values[1] = Float8GetDatum(num * squares / (health->coded * health->coded));
-	values[2] = Float8GetDatum(num * squares / (health->coded * health->coded) - 1);
+	factor = num * squares / (health->coded * health->coded);
+	values[1] = Float8GetDatum(factor);
+	values[2] = Float8GetDatum(factor - 1);
 	values[3] = Float8GetDatum(excess / num);
 	nulls[1] = nulls[2] = nulls[3] = false;
 	if (health->num_errors > 0)

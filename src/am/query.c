@@ -54,6 +54,19 @@ make_vector(const AnnModel *model, const float *values)
 	return vector;
 }
 
+/* <q,u> of each codeword u (of the forms that add up differences: |q-u|_1); to be freed. */
+static float *
+float_table(const AnnModel *model, const float *vector)
+{
+	float *table = palloc(sizeof(float) * (Size) model->pq.num_blocks * ANN_CODEWORDS);
+
+	if (model->form == ANN_CODE_L1)
+		ann_l1_table(&model->pq, vector, table);
+	else
+		ann_pq_query_table(&model->pq, vector, table);
+	return table;
+}
+
 /*
  * The table of <q,u> (taxicab: of |q-u|_1) and what bounds() makes of it. Rounding shifts each entry by
  * up to half a step, as good as at random: a variance of step^2 / 12 per code block.
@@ -63,16 +76,12 @@ make_table(AnnQuery *query, const AnnModel *model, float factor)
 {
 	int num_blocks = model->pq.num_blocks;
 	Size entries = (Size) num_blocks * ANN_CODEWORDS;
-	float *table = palloc(sizeof(float) * entries);
+	float *table = float_table(model, query->vector);
 	float step;
 	float base;
 
 	query->low = palloc(entries);
 	query->high = model->table_bits == 16 ? palloc(entries) : NULL;
-	if (model->form == ANN_CODE_L1)
-		ann_l1_table(&model->pq, query->vector, table);
-	else
-		ann_pq_query_table(&model->pq, query->vector, table);
 	ann_pq_round_table(table, num_blocks, model->table_bits, query->low, query->high, &step, &base);
 	pfree(table);
 	query->bounds.step = factor * step;
@@ -88,16 +97,12 @@ static void
 make_bits_table(AnnQuery *query, const AnnModel *model, const float *values)
 {
 	int num_blocks = model->pq.num_blocks;
-	Size entries = (Size) num_blocks * ANN_CODEWORDS;
 	float *bits = palloc0(sizeof(float) * ann_pq_padded_dim(&model->pq));
-	float *table = palloc(sizeof(float) * entries);
+	float *table;
 
 	memcpy(bits, values, sizeof(float) * model->dim);
-	query->low = palloc(entries);
-	if (model->form == ANN_CODE_L1)
-		ann_l1_table(&model->pq, bits, table);
-	else
-		ann_pq_query_table(&model->pq, bits, table);
+	table = float_table(model, bits);
+	query->low = palloc((Size) num_blocks * ANN_CODEWORDS);
 	ann_whole_table(table, num_blocks, query->low);
 	query->bounds.step = 1;
 	pfree(table);
