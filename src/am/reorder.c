@@ -204,7 +204,7 @@ read_row(AnnReorder *reorder, AnnRow *row)
 	note_page(reorder, blkno);
 	value = value_in_slot(reorder, &isnull);
 	row->state = isnull ? ANN_ROW_NULL : ANN_ROW_FOUND;
-	if (!isnull)
+	if (!isnull && reorder->query != NULL)
 		row->distance = distance_of(reorder, value);
 	if (reorder->estate != NULL)
 		ResetPerTupleExprContext(reorder->estate);

@@ -293,7 +293,7 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 		start_ordered(so, index, &meta, query, dim);
 	else
 	{
-		ann_stream_all(&so->stream, index, &meta, &so->exact);
+		ann_stream_all(&so->stream, index, &meta, &so->exact, &so->reorder);
 		so->phase = ANN_SCAN_STREAM;
 	}
 }
@@ -358,7 +358,7 @@ start_nulls(AnnScan *so, Relation index)
 		so->phase = ANN_SCAN_DONE;
 	else
 	{
-		ann_stream_nulls(&so->stream, index);
+		ann_stream_nulls(&so->stream, index, &so->reorder);
 		so->phase = ANN_SCAN_STREAM;
 	}
 }

@@ -366,44 +366,6 @@ typedef struct AnnLocated
  */
 extern void ann_search_locate(AnnSearch *search, AnnLocated *rows, int num);
 
-/* ---- stream.c: all rows of an index, or those with NULL, in no order ---- */
-
-typedef enum AnnStreamPart
-{
-	ANN_STREAM_EXACT,
-	ANN_STREAM_LEAVES,
-	ANN_STREAM_NULLS,
-	ANN_STREAM_END,
-} AnnStreamPart;
-
-typedef struct AnnStream
-{
-	Relation index;
-	AnnStreamPart part;
-	AnnExactSet *exact;
-	AnnModel model; /* a copy without mean and codebook; number 0: untrained */
-	AnnLeaves leaves;
-	uint32 next_rank; /* of the next leaf */
-	bool in_leaf;
-	AnnLeafCursor cursor;
-	BlockNumber null_blkno;
-	BlockNumber num_null_pages;
-	AnnCandidate *items; /* keys unused: what ann_exact_remove takes */
-	int num;
-	int room;
-	int position;
-} AnnStream;
-
-/*
- * Starts a stream of all rows (exact: read already; meta: of the same moment) or of the NULL leaf.
- * Allocates in the current memory context.
- */
-extern void
-ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData *meta, AnnExactSet *exact);
-extern void ann_stream_nulls(AnnStream *stream, Relation index);
-/* The next row identifier; false at the end. Share locks, one page at a time. */
-extern bool ann_stream_next(AnnStream *stream, AnnTid *tid);
-
 /* ---- reorder.c: exact distances, from the heap ---- */
 
 typedef enum AnnRowState
@@ -415,7 +377,7 @@ typedef enum AnnRowState
 
 typedef struct AnnRow
 {
-	double distance; /* out, where state is ANN_ROW_FOUND */
+	double distance; /* out, where state is ANN_ROW_FOUND and there is a query */
 	AnnTid tid;
 	uint16 state; /* AnnRowState, out */
 } AnnRow;
@@ -445,7 +407,10 @@ typedef struct AnnReorder
 /* Prepares for reading the rows of a scan; allocates in the current memory context. */
 extern void
 ann_reorder_begin(AnnReorder *reorder, IndexScanDesc scan, const AnnTypeSupport *support);
-/* The query of the next batches: dim floats, which must stay. scratch: dim floats. */
+/*
+ * The query of the next batches: dim floats, which must stay. scratch: dim floats. NULL: only states are
+ * wanted.
+ */
 extern void ann_reorder_set_query(AnnReorder *reorder, const float *query, float *scratch, int dim);
 /*
  * Reads up to ANN_MAX_BATCH rows under the scan's snapshot and fills in state and distance; sorts
@@ -456,6 +421,52 @@ extern void ann_reorder_read(AnnReorder *reorder, AnnRow *rows, int num);
 /* ERRCODE_INDEX_CORRUPTED when a row identifier lies past the end of the heap. */
 extern void ann_reorder_check_tid(AnnReorder *reorder, AnnTid tid);
 extern void ann_reorder_end(AnnReorder *reorder);
+
+/* ---- stream.c: all rows of an index, or those with NULL, in no order ---- */
+
+typedef enum AnnStreamPart
+{
+	ANN_STREAM_EXACT,
+	ANN_STREAM_LEAVES,
+	ANN_STREAM_NULLS,
+	ANN_STREAM_END,
+} AnnStreamPart;
+
+typedef struct AnnStream
+{
+	Relation index;
+	AnnStreamPart part;
+	AnnExactSet *exact;
+	AnnModel model; /* a copy without mean and codebook; number 0: untrained */
+	AnnLeaves leaves;
+	uint32 next_rank; /* of the next leaf */
+	bool in_leaf;
+	AnnLeafCursor cursor;
+	AnnReorder *reorder; /* reads the rows of the NULL leaf */
+	BlockNumber null_blkno;
+	BlockNumber next_null_blkno;
+	BlockNumber num_null_pages;
+	AnnTid *nulls; /* of the page null_blkno */
+	int num_nulls;
+	int nulls_done;
+	AnnCandidate *items; /* keys unused: what ann_exact_remove takes */
+	int num;
+	int room;
+	int position;
+} AnnStream;
+
+/*
+ * Starts a stream of all rows (exact: read already; meta: of the same moment) or of the NULL leaf.
+ * Allocates in the current memory context. The reordering loses its query.
+ */
+extern void ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData *meta,
+						   AnnExactSet *exact, AnnReorder *reorder);
+extern void ann_stream_nulls(AnnStream *stream, Relation index, AnnReorder *reorder);
+/*
+ * The next row identifier; false at the end. Share locks, one page at a time. ERRCODE_INDEX_CORRUPTED
+ * where the NULL leaf names a row that has a vector.
+ */
+extern bool ann_stream_next(AnnStream *stream, AnnTid *tid);
 
 /* ---- the state of a scan ---- */
 

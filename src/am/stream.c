@@ -4,9 +4,13 @@
  *	  NaN), or for none at all; and the rows with NULL, which end every ordered scan.
  *
  * NOTES
- *	  No heap row is read: the executor checks visibility. Each row comes once: the exact leaf as it
- *	  stood at the start, then all leaves without the rows that were seen there (exact.c), then the
- *	  NULL leaf, whose pages are never unlinked and from which nothing moves.
+ *	  Each row comes once: the exact leaf as it stood at the start, then all leaves without the rows
+ *	  that were seen there (exact.c), then the NULL leaf, whose pages are never unlinked and from which
+ *	  nothing moves. Whether they are visible is checked by the executor.
+ *
+ *	  The rows of the NULL leaf alone are read, as they are returned behind all others because they
+ *	  have no vector: one that has shows that the index is damaged. It could not be a later row in
+ *	  the place of one that was removed: no snapshot that still wants the one sees the other.
  */
 #include "postgres.h"
 
@@ -18,12 +22,16 @@
 #define GATHER 1024
 
 static void
-init_stream(AnnStream *stream, Relation index, AnnStreamPart part, int room)
+init_stream(AnnStream *stream, Relation index, AnnReorder *reorder, AnnStreamPart part, int room)
 {
 	stream->index = index;
+	stream->reorder = reorder;
 	stream->part = part;
-	stream->null_blkno = ANN_NULL_BLKNO;
+	stream->next_null_blkno = ANN_NULL_BLKNO;
 	stream->num_null_pages = 0;
+	stream->nulls = palloc(sizeof(AnnTid) * ANN_TIDS_PER_PAGE);
+	stream->num_nulls = 0;
+	stream->nulls_done = 0;
 	stream->num = 0;
 	stream->position = 0;
 	stream->room = room;
@@ -31,13 +39,14 @@ init_stream(AnnStream *stream, Relation index, AnnStreamPart part, int room)
 }
 
 void
-ann_stream_nulls(AnnStream *stream, Relation index)
+ann_stream_nulls(AnnStream *stream, Relation index, AnnReorder *reorder)
 {
-	init_stream(stream, index, ANN_STREAM_NULLS, ANN_TIDS_PER_PAGE);
+	init_stream(stream, index, reorder, ANN_STREAM_NULLS, ANN_MAX_BATCH);
 }
 
 void
-ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData *meta, AnnExactSet *exact)
+ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData *meta, AnnExactSet *exact,
+			   AnnReorder *reorder)
 {
 	int lanes = 0;
 
@@ -55,7 +64,7 @@ ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData *meta, AnnEx
 		stream->next_rank = 0;
 		stream->in_leaf = false;
 	}
-	init_stream(stream, index, ANN_STREAM_EXACT, Max(GATHER + lanes, (int) ANN_TIDS_PER_PAGE));
+	init_stream(stream, index, reorder, ANN_STREAM_EXACT, GATHER + lanes);
 }
 
 static void
@@ -126,25 +135,46 @@ fill_from_leaves(AnnStream *stream)
 	stream->num = ann_exact_remove(stream->exact, stream->items, stream->num);
 }
 
+/* The next page of the NULL leaf; false behind the last. */
+static bool
+read_null_page(AnnStream *stream)
+{
+	stream->null_blkno = stream->next_null_blkno;
+	if (stream->null_blkno == InvalidBlockNumber)
+		return false;
+	ann_tids_check_circle(stream->index, stream->null_blkno, &stream->num_null_pages);
+	stream->num_nulls = ann_tids_read(stream->index, true, &stream->next_null_blkno, stream->nulls);
+	stream->nulls_done = 0;
+	return true;
+}
+
 static void
 fill_from_nulls(AnnStream *stream)
 {
-	AnnTid tids[ANN_TIDS_PER_PAGE];
-	int num;
+	AnnRow rows[ANN_MAX_BATCH];
+	int num = Min(stream->num_nulls - stream->nulls_done, ANN_MAX_BATCH);
 
 	CHECK_FOR_INTERRUPTS();
-	if (stream->null_blkno == InvalidBlockNumber)
+	if (num == 0)
 	{
-		stream->part = ANN_STREAM_END;
+		if (!read_null_page(stream))
+			stream->part = ANN_STREAM_END;
 		return;
 	}
-	ann_tids_check_circle(stream->index, stream->null_blkno, &stream->num_null_pages);
-	num = ann_tids_read(stream->index, true, &stream->null_blkno, tids);
 	for (int i = 0; i < num; i++)
 	{
-		tids[i].offset &= ~ANN_TID_FLAGS;
-		add_tid(stream, tids[i]);
+		rows[i].tid = stream->nulls[stream->nulls_done++];
+		rows[i].tid.offset &= ~ANN_TID_FLAGS;
 	}
+	/* With no query: whether there is a value is all that is asked. */
+	ann_reorder_set_query(stream->reorder, NULL, NULL, 0);
+	ann_reorder_read(stream->reorder, rows, num);
+	for (int i = 0; i < num; i++)
+		if (rows[i].state == ANN_ROW_FOUND)
+			ann_page_corrupted(stream->index, stream->null_blkno,
+							   "the NULL leaf names a row that has a value");
+		else if (rows[i].state == ANN_ROW_NULL)
+			add_tid(stream, rows[i].tid);
 }
 
 bool
