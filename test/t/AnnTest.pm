@@ -9,10 +9,12 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use FindBin;
 use IPC::Run;
+use POSIX ':sys_wait_h';
 use Test::More;
+use Time::HiRes 'usleep';
 
 use Exporter 'import';
-our @EXPORT = qw(new_node helpers check_index check_own start_clients finish_clients
+our @EXPORT = qw(new_node kill_node helpers check_index check_own start_clients finish_clients
   stop_clients no_crash wait_for_rows timeout_seconds rounds seed);
 
 # Only a hang is ever measured against this.
@@ -56,6 +58,48 @@ sub new_node
 	$node->safe_psql('postgres', 'CREATE EXTENSION ann');
 	helpers($node);
 	return $node;
+}
+
+# Children of children whose parent is gone are ours to wait for: nobody else may (process 1 of many
+# containers does not), and a killed server would keep its number as a zombie.
+eval { require 'sys/syscall.ph'; syscall(SYS_prctl(), 36, 1, 0, 0, 0); };    # PR_SET_CHILD_SUBREAPER
+
+# The processes of a server, as far as the system shows them.
+sub children
+{
+	my ($postmaster) = @_;
+	my @pids;
+
+	for my $file (glob '/proc/[0-9]*/stat')
+	{
+		open my $stat, '<', $file or next;    # it has ended
+		push @pids, $1 if (<$stat> // '') =~ /^(\d+) \(.*\) \S $postmaster /;
+	}
+	return @pids;
+}
+
+# SIGKILL to a server and all of its processes, none of which gets to do anything more; they are gone when
+# this returns. What they leave behind, files and shared memory, is for the next start.
+sub kill_node
+{
+	my ($node) = @_;
+	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
+	my @pids;
+
+	kill 'STOP', $postmaster or die "no process $postmaster";
+	@pids = children($postmaster);
+	kill 'KILL', @pids;
+	$node->kill9;
+	for my $pid ($postmaster, @pids)
+	{
+		my $left = 100 * timeout_seconds();
+
+		while (waitpid($pid, WNOHANG) <= 0 && kill(0, $pid))
+		{
+			die "process $pid does not end" if $left-- == 0;
+			usleep(10_000);
+		}
+	}
 }
 
 # Functions in SQL, for tables with columns id and v.
