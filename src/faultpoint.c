@@ -40,13 +40,14 @@ static char *shown;
 
 extern void __sanitizer_cov_trace_pc(void);
 
-/* name:N with N from 1, or nothing. */
+/* name:N with N from 1, name:*, or nothing. */
 static bool
 check_fault(char **value, void **extra, GucSource source)
 {
 	const char *colon = *value == NULL ? NULL : strchr(*value, ':');
 
-	if (*value == NULL || **value == '\0' || (colon != NULL && atoi(colon + 1) > 0))
+	if (*value == NULL || **value == '\0' ||
+		(colon != NULL && (atoi(colon + 1) > 0 || strcmp(colon, ":*") == 0)))
 		return true;
 	GUC_check_errdetail("The value must be the name of a fault point, a colon and a number.");
 	return false;
@@ -142,8 +143,10 @@ ann_fault(const char *name)
 {
 	size_t length = strlen(name);
 
-	if (fault == NULL || strncmp(fault, name, length) != 0 || fault[length] != ':' ||
-		++passes != atoi(fault + length + 1))
+	if (fault == NULL || strncmp(fault, name, length) != 0 || fault[length] != ':')
+		return;
+	passes++;
+	if (strcmp(fault + length, ":*") != 0 && passes != atoi(fault + length + 1))
 		return;
 	if (fault_action == FAULT_CRASH)
 		crash();

@@ -8,10 +8,11 @@
  *	  is that of the step before or behind it; test/t/009_faults.pl goes through all names that it
  *	  finds in the source. Two settings, for superusers:
  *
- *	  ann.fault			name:N, the N-th pass of this process over that point from now on
+ *	  ann.fault			name:N, the N-th pass of this process over that point from now on; name:*,
+ *						each of them
  *	  ann.fault_action	error: raises one; crash: flushes what the process has logged so far and
  *						kills it, as a failing server would; wait: until no other session holds
- *						advisory lock N
+ *						advisory lock N, the number of the pass
  *
  *	  allocation:N fails the N-th allocation of memory by this library, of which the linker knows
  *	  (Makefile).

@@ -26,6 +26,10 @@
 /* Blocks that are looked at to estimate the number of rows. */
 #define PROBE_BLOCKS 64
 
+/* Rows or blocks between two reports of progress. */
+#define REPORT_ROWS 1024
+#define REPORT_BLOCKS 64
+
 /* Rows of the heap. */
 typedef struct HeapSource
 {
@@ -61,19 +65,21 @@ static void
 visit_blocks(HeapSource *source, BlockNumber num, AnnRowVisitor visit, void *arg)
 {
 	BlockSamplerData sampler;
+	BlockNumber done = 0;
 	AnnRng rng;
 
 	source->visit = visit;
 	source->visit_arg = arg;
+	num = Min(num, source->num_blocks);
 	ann_rng_seed(&rng, source->builder->options.seed + UINT64_C(0x626c6f636b73));
-	BlockSampler_Init(&sampler, source->num_blocks, Min(num, source->num_blocks),
-					  (uint32) ann_rng_next(&rng));
+	BlockSampler_Init(&sampler, source->num_blocks, num, (uint32) ann_rng_next(&rng));
 	while (BlockSampler_HasMore(&sampler))
 	{
 		CHECK_FOR_INTERRUPTS();
 		table_index_build_range_scan(source->heap, source->builder->index, source->index_info,
 									 false, false, false, BlockSampler_Next(&sampler), 1, heap_row,
 									 source, NULL);
+		ann_builder_blocks(source->builder, ++done, num);
 	}
 }
 
@@ -160,18 +166,21 @@ static void
 untrained_row(void *arg, ItemPointer tid, Datum value, bool isnull)
 {
 	AnnBuilder *builder = arg;
+	TidPages *pages = builder->row_arg;
 	MemoryContext old;
 
+	if ((int64) pages->num % REPORT_ROWS == 0)
+		ann_builder_done(builder, pages->num);
 	if (isnull)
 	{
-		add_null(builder->row_arg, tid);
+		add_null(pages, tid);
 		return;
 	}
 	old = MemoryContextSwitchTo(builder->row_context);
 	ann_builder_dim(builder, PG_DETOAST_DATUM(value));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(builder->row_context);
-	add_exact(builder->row_arg, tid);
+	add_exact(pages, tid);
 }
 
 /* Options of the code that the metric has no room for (core/absolute.h). */
@@ -241,6 +250,25 @@ build_contents(AnnBuilder *builder)
 		builder->meta = untrained;
 		ann_builder_phase(builder, ANN_PHASE_ENCODE, builder->estimated_rows);
 		builder->scanned_rows = builder->source->scan(builder->source, untrained_row, builder);
+		ann_builder_done(builder, ((TidPages *) builder->row_arg)->num);
+	}
+}
+
+/* All pages into the log at once, as none was written there yet. */
+static void
+log_contents(AnnBuilder *builder)
+{
+	BlockNumber num = RelationGetNumberOfBlocks(builder->index);
+	BlockNumber done = 0;
+
+	ann_builder_phase(builder, ANN_PHASE_LOG, 0);
+	while (done < num)
+	{
+		BlockNumber step = Min(num - done, REPORT_BLOCKS);
+
+		ann_wal_log_range(builder->index, MAIN_FORKNUM, done, done + step);
+		done += step;
+		ann_builder_blocks(builder, done, num);
 	}
 }
 
@@ -278,7 +306,7 @@ annivf_build(Relation heap, Relation index, IndexInfo *index_info)
 	flush_tids(pages, false);
 	flush_tids(pages, true);
 	ann_meta_write(index, &builder.meta, false);
-	ann_wal_log_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index));
+	log_contents(&builder);
 
 	result->heap_tuples = builder.scanned_rows;
 	result->index_tuples = builder.coded_rows + pages->num;

@@ -17,12 +17,20 @@
 #include "utils/tuplesort.h"
 
 /* Phases in pg_stat_progress_create_index; 1 is the server's "initializing". */
-#define ANN_PHASE_SAMPLE 2
-#define ANN_PHASE_CENTROIDS 3
-#define ANN_PHASE_CODES 4
-#define ANN_PHASE_ENCODE 5
-#define ANN_PHASE_SORT 6
-#define ANN_PHASE_WRITE 7
+#define ANN_PHASE_COUNT 2
+#define ANN_PHASE_SAMPLE 3
+#define ANN_PHASE_CENTROIDS 4
+#define ANN_PHASE_SECOND 5
+#define ANN_PHASE_RESIDUALS 6
+#define ANN_PHASE_ROTATION 7
+#define ANN_PHASE_CODES 8
+#define ANN_PHASE_CENTROID_CODES 9
+#define ANN_PHASE_ENCODE 10
+#define ANN_PHASE_SORT 11
+#define ANN_PHASE_WRITE 12
+#define ANN_PHASE_CALIBRATE 13
+#define ANN_PHASE_TREE 14
+#define ANN_PHASE_LOG 15
 
 /* A row on its way: value is not detoasted; valid until the visitor returns. */
 typedef void (*AnnRowVisitor)(void *arg, ItemPointer tid, Datum value, bool isnull);
@@ -63,6 +71,7 @@ typedef struct AnnBuilder
 	AnnMetaData meta; /* of the model being made */
 	bool log_pages;   /* pages get their WAL records as they are written */
 	bool progress;    /* report to pg_stat_progress_create_index */
+	AnnWatch watch;   /* for the core; its counts are those of the phase, whoever counts */
 	Size memory;      /* bytes that all of it may take */
 	MemoryContext context;
 	MemoryContext row_context; /* reset per row */
@@ -101,11 +110,16 @@ extern void ann_builder_init(AnnBuilder *builder, Relation index);
 extern void ann_builder_free(AnnBuilder *builder);
 /* Zeroed memory of any size, for as long as the builder lives or until pfree(). */
 extern void *ann_builder_alloc(AnnBuilder *builder, Size size);
-/* Reports a phase, with a number of rows or leaves to come (0: unknown). */
+/*
+ * Reports a phase, with the number of rows, leaves or queries to come, passes over them multiplied; 0:
+ * not known yet, or the core adds it.
+ */
 extern void ann_builder_phase(AnnBuilder *builder, int phase, double total);
+/* Reports how many of them are done, or that so many more are. */
 extern void ann_builder_done(AnnBuilder *builder, double done);
-/* Poll callback of the core's loops: interrupts. */
-extern bool ann_builder_poll(void *arg);
+extern void ann_builder_advance(AnnBuilder *builder, double num);
+/* Reports blocks of the table or the index, and what the phase has done. */
+extern void ann_builder_blocks(AnnBuilder *builder, BlockNumber done, BlockNumber total);
 /* Learns or checks the dimensions of a detoasted value. */
 extern int ann_builder_dim(AnnBuilder *builder, const struct varlena *value);
 

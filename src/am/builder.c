@@ -12,11 +12,39 @@
 #include "utils/rel.h"
 
 #include "am/build.h"
+#include "faultpoint.h"
+
+/* Shows how far the phase has come. An estimate that was too low gives way. */
+static void
+report(AnnBuilder *builder)
+{
+	static const int params[] = {PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE};
+	int64 values[2];
+
+	if (builder->watch.total > 0)
+		builder->watch.total = Max(builder->watch.total, builder->watch.done);
+	values[0] = (int64) builder->watch.total;
+	values[1] = (int64) builder->watch.done;
+	if (builder->progress)
+		pgstat_progress_update_multi_param(lengthof(params), params, values);
+	ANN_FAULT("progress");
+}
+
+/* What the loops of the core call: interrupts, and progress. */
+static bool
+poll(void *builder)
+{
+	CHECK_FOR_INTERRUPTS();
+	report(builder);
+	return false;
+}
 
 void
 ann_builder_init(AnnBuilder *builder, Relation index)
 {
 	memset(builder, 0, sizeof(*builder));
+	builder->watch.poll = poll;
+	builder->watch.arg = builder;
 	builder->index = index;
 	builder->support = ann_support_get(index);
 	ann_options_get(index, &builder->options);
@@ -42,25 +70,41 @@ ann_builder_alloc(AnnBuilder *builder, Size size)
 void
 ann_builder_phase(AnnBuilder *builder, int phase, double total)
 {
-	if (!builder->progress)
-		return;
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, 0);
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, (int64) total);
+	static const int params[] = {
+		PROGRESS_CREATEIDX_SUBPHASE,     PROGRESS_SCAN_BLOCKS_TOTAL,     PROGRESS_SCAN_BLOCKS_DONE,
+		PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE,
+	};
+	int64 values[] = {phase, 0, 0, (int64) total, 0};
+
+	builder->watch.total = (uint64) total;
+	builder->watch.done = 0;
+	if (builder->progress)
+		pgstat_progress_update_multi_param(lengthof(params), params, values);
+	ANN_FAULT("progress");
 }
 
 void
 ann_builder_done(AnnBuilder *builder, double done)
 {
-	if (builder->progress)
-		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) done);
+	builder->watch.done = (uint64) done;
+	report(builder);
 }
 
-bool
-ann_builder_poll(void *arg)
+void
+ann_builder_advance(AnnBuilder *builder, double num)
 {
-	CHECK_FOR_INTERRUPTS();
-	return false;
+	ann_builder_done(builder, builder->watch.done + num);
+}
+
+void
+ann_builder_blocks(AnnBuilder *builder, BlockNumber done, BlockNumber total)
+{
+	static const int params[] = {PROGRESS_SCAN_BLOCKS_TOTAL, PROGRESS_SCAN_BLOCKS_DONE};
+	int64 values[] = {total, done};
+
+	if (builder->progress)
+		pgstat_progress_update_multi_param(lengthof(params), params, values);
+	report(builder);
 }
 
 int

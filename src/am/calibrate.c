@@ -482,6 +482,7 @@ leaf_positions(AnnCalibrator *calibrator, const float *rho, float bias, float *p
 			}
 			positions[q * NEIGHBOURS + r] = low;
 		}
+		ann_builder_advance(calibrator->builder, 1);
 	}
 	pfree(sorted);
 	pfree(scores);
@@ -503,15 +504,18 @@ leaves_for_ranks(AnnCalibrator *calibrator, const float *positions, int from, in
 	return Max(result, 1);
 }
 
+/* What the leaves' spread may weigh in their order under the inner product: all are tried. */
+static const float biases[] = {0, 0.05f, 0.1f, 0.15f, 0.2f, 0.3f};
+#define NUM_BIASES(calibrator) ((calibrator)->ip ? (int) lengthof(biases) : 1)
+
 static void
 calibrate_leaves(AnnCalibrator *calibrator, const float *rho, AnnCalibrationData *calibration)
 {
-	static const float biases[] = {0, 0.05f, 0.1f, 0.15f, 0.2f, 0.3f};
 	float *positions = palloc(sizeof(float) * calibrator->num * NEIGHBOURS);
 	float at_100;
 
 	calibration->leaves_at_10 = INFINITY;
-	for (int i = 0; i < (calibrator->ip ? (int) lengthof(biases) : 1); i++)
+	for (int i = 0; i < NUM_BIASES(calibrator); i++)
 	{
 		float leaves;
 
@@ -581,6 +585,9 @@ ann_calibrator_finish(AnnCalibrator *calibrator, const float *rho, AnnCalibratio
 		measured += calibrator->counts[q] > 0;
 	}
 	calibration->queries = measured;
+	ann_builder_phase(calibrator->builder, ANN_PHASE_CALIBRATE,
+					  (double) calibrator->num * (NUM_BIASES(calibrator) +
+												  (calibrator->builder->centroid_blocks != NULL)));
 	if (measured > 0)
 	{
 		calibrate_leaves(calibrator, rho, calibration);

@@ -38,6 +38,9 @@
 /* Share of the parents above which a query had better look at all leaves. */
 #define MAX_PARENTS_SHARE 0.6
 
+/* Centroids coded between two reports. */
+#define REPORT_CENTROIDS 256
+
 /* Chosen besides beam times the wanted: the order by code is coarse at its very top. */
 #define BEAM_EXTRA 16
 
@@ -106,7 +109,7 @@ train_quantiser(AnnBuilder *builder)
 	pq->bias =
 		MemoryContextAlloc(builder->context, sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
 	workspace = MemoryContextAllocHuge(builder->context, ann_pq_train_workspace_size(pq, num));
-	if (ann_pq_train(pq, rows, num, 10, builder->options.seed, ann_builder_poll, NULL, workspace) !=
+	if (ann_pq_train(pq, rows, num, 10, builder->options.seed, &builder->watch, workspace) !=
 		ANN_OK)
 		elog(ERROR, "training was interrupted");
 	pfree(workspace);
@@ -125,6 +128,7 @@ encode_centroids(AnnBuilder *builder)
 	float *scratch = palloc(sizeof(float) * ann_pq_row_scratch_floats(pq));
 	uint8 *codes = palloc(pq->num_blocks);
 	AnnEntry entry = {.codes = codes};
+	uint32 reported = 0;
 	bool possible = true;
 
 	entry.tid = ann_node_place(0, 0); /* the real place is not known before the tree is written */
@@ -137,12 +141,19 @@ encode_centroids(AnnBuilder *builder)
 
 		if (i % ANN_BLOCK_LANES == 0)
 			ann_block_init(block, layout, 0, 0);
+		if (i % REPORT_CENTROIDS == 0 && i > 0)
+		{
+			CHECK_FOR_INTERRUPTS();
+			ann_builder_advance(builder, REPORT_CENTROIDS);
+			reported += REPORT_CENTROIDS;
+		}
 		possible =
 			ann_pq_encode_row(pq, ANN_CODE_L2, builder->set.centroids + (Size) i * model->dim, NULL,
 							  codes, &entry.factors, scratch);
 		if (possible)
 			ann_block_set(block, layout, i % ANN_BLOCK_LANES, &entry);
 	}
+	ann_builder_advance(builder, num - reported);
 	pfree(codes);
 	pfree(scratch);
 	return possible;
@@ -168,6 +179,7 @@ ann_centroids_train(AnnBuilder *builder)
 
 	if (builder->set.num_centroids >= MIN_CODED_LEAVES)
 	{
+		ann_builder_phase(builder, ANN_PHASE_CENTROID_CODES, builder->set.num_centroids);
 		train_quantiser(builder);
 		if (!encode_centroids(builder))
 			drop_codes(builder);
@@ -190,6 +202,7 @@ ann_centroids_adopt(AnnBuilder *builder, const AnnModel *from)
 	copy->codebook = memcpy(palloc(codebook), pq->codebook, codebook);
 	copy->bias = palloc(sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
 	ann_pq_rebias(copy);
+	ann_builder_phase(builder, ANN_PHASE_CENTROID_CODES, builder->set.num_centroids);
 	if (!encode_centroids(builder))
 		elog(ERROR, "the centroids of another index cannot be coded");
 	MemoryContextSwitchTo(old);
@@ -398,6 +411,7 @@ ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queri
 			exact[i] = ip ? -exact[i] - spread * rho[i] : set->centroid_bias[i] - 2 * exact[i];
 		all_keys(builder, query, ip ? spread : 0, table, keys);
 		found += code_ranks(exact, keys, scratch, num, wanted, ranks + found);
+		ann_builder_advance(builder, 1);
 	}
 	if (found > 0)
 	{

@@ -78,6 +78,7 @@ typedef struct Leaves
 	AnnNodeEntry *entries;
 	double *energy; /* of each: sum of squared residuals, of first entries */
 	uint32 *counts; /* of each: rows, by their first entries */
+	double written; /* rows so far */
 } Leaves;
 
 static Size
@@ -337,6 +338,7 @@ init_leaves(Leaves *leaves, AnnBuilder *builder)
 	uint32 num = builder->set.num_centroids;
 
 	leaves->builder = builder;
+	leaves->written = 0;
 	leaves->entries = palloc_extended(sizeof(AnnNodeEntry) * num, MCXT_ALLOC_HUGE);
 	leaves->energy = palloc_extended(sizeof(double) * num, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	leaves->counts = palloc_extended(sizeof(uint32) * num, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -372,6 +374,7 @@ write_entry(Leaves *leaves, AnnBulkWriter *writer, uint32 leaf, ItemPointer tid,
 		return;
 	leaves->energy[leaf] += sorted.distance;
 	leaves->counts[leaf]++;
+	leaves->written += 1;
 }
 
 /* The sorted codes as contiguous leaves; rows without a code to whom they concern. */
@@ -383,7 +386,7 @@ write_leaves(Leaves *leaves, Tuplesortstate *sort)
 	uint8 *codes = palloc(builder->model->layout.num_blocks);
 	AnnBulkWriter *writer =
 		ann_bulk_begin(builder->index, builder->model, leaves->entries, builder->log_pages);
-	double done = 0;
+	uint64 num = 0;
 
 	ann_builder_phase(builder, ANN_PHASE_WRITE, builder->coded_rows);
 	while (tuplesort_gettupleslot(sort, true, false, slot, NULL))
@@ -404,13 +407,13 @@ write_leaves(Leaves *leaves, Tuplesortstate *sort)
 		else
 			write_entry(leaves, writer, leaf, tid,
 						VARDATA_ANY(DatumGetPointer(slot_getattr(slot, 3, &isnull))), codes);
-		done += 1;
-		if ((int64) done % 1024 == 0)
+		if (++num % 1024 == 0)
 		{
 			CHECK_FOR_INTERRUPTS();
-			ann_builder_done(builder, Min(done, builder->coded_rows));
+			ann_builder_done(builder, leaves->written);
 		}
 	}
+	ann_builder_done(builder, leaves->written);
 	if (writer != NULL)
 		ann_bulk_finish(writer);
 	ExecDropSingleTupleTableSlot(slot);
@@ -503,8 +506,9 @@ write_model(AnnBuilder *builder, const AnnNodeEntry *entries)
 	ann_section_write(builder->index, ANN_SECTION_CALIBRATION, model->number, &model->calibration,
 					  sizeof(AnnCalibrationData), builder->log_pages, section++);
 	places = palloc_extended(sizeof(AnnTid) * model->num_leaves, MCXT_ALLOC_HUGE);
+	ann_builder_phase(builder, ANN_PHASE_TREE, model->num_leaves);
 	ann_tree_write(builder->index, model, entries, builder->set.centroids, model->num_leaves,
-				   builder->log_pages, section++, places);
+				   builder->log_pages, section++, places, &builder->watch);
 	write_centroid_codes(builder, places, section);
 	meta->next_leaf += model->num_leaves;
 	meta->built_rows = builder->coded_rows;
@@ -524,6 +528,7 @@ ann_coder_run(AnnBuilder *builder)
 	sort = parallel != NULL ? ann_parallel_code(parallel) : code_alone(builder);
 	ann_builder_phase(builder, ANN_PHASE_SORT, builder->coded_rows);
 	tuplesort_performsort(sort);
+	ann_builder_done(builder, builder->coded_rows);
 	init_leaves(&leaves, builder);
 	write_leaves(&leaves, sort);
 	tuplesort_end(sort);

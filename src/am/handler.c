@@ -30,18 +30,34 @@ annivf_buildphasename(int64 phase)
 	{
 		case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE:
 			return "initializing";
+		case ANN_PHASE_COUNT:
+			return "estimating rows";
 		case ANN_PHASE_SAMPLE:
 			return "sampling rows";
 		case ANN_PHASE_CENTROIDS:
 			return "training centroids";
+		case ANN_PHASE_SECOND:
+			return "measuring second leaves";
+		case ANN_PHASE_RESIDUALS:
+			return "assigning the sample";
+		case ANN_PHASE_ROTATION:
+			return "training the rotation";
 		case ANN_PHASE_CODES:
 			return "training codes";
+		case ANN_PHASE_CENTROID_CODES:
+			return "coding centroids";
 		case ANN_PHASE_ENCODE:
 			return "assigning and encoding rows";
 		case ANN_PHASE_SORT:
 			return "sorting codes";
 		case ANN_PHASE_WRITE:
 			return "writing leaves";
+		case ANN_PHASE_CALIBRATE:
+			return "calibrating";
+		case ANN_PHASE_TREE:
+			return "writing the tree";
+		case ANN_PHASE_LOG:
+			return "logging the index";
 		default:
 			return NULL;
 	}

@@ -36,6 +36,7 @@ rotate_rows(AnnBuilder *builder, float *rows, size_t num)
 		CHECK_FOR_INTERRUPTS();
 		ann_rotation_apply(builder->rotation, dim, rows + first * dim, part, batch);
 		memcpy(rows + first * dim, batch, sizeof(float) * dim * part);
+		ann_builder_advance(builder, part);
 	}
 	pfree(batch);
 }
@@ -90,10 +91,13 @@ ann_builder_rotate(AnnBuilder *builder)
 						 errhint("More maintenance_work_mem gives better codes.")));
 		return;
 	}
+	ann_builder_phase(builder, ANN_PHASE_ROTATION,
+					  (double) num + builder->set.num_centroids + builder->set.num_parents +
+						  builder->num_queries);
 	workspace = ann_builder_alloc(builder, bytes);
 	builder->rotation = ann_builder_alloc(builder, sizeof(float) * dim * dim);
 	if (ann_rotation_train(builder->sample.rows, num, dim, builder->meta.width, builder->rotation,
-						   &found, ann_builder_poll, NULL, workspace) != ANN_OK)
+						   &found, &builder->watch, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
 	pfree(workspace);
 	if (!found)

@@ -71,6 +71,7 @@ draw_row(void *arg, ItemPointer tid, Datum value, bool isnull)
 		{
 			memcpy(sample->rows + (Size) place * dim, draw->row, sizeof(float) * dim);
 			sample->tids[place] = ann_tid_from_pointer(tid);
+			builder->watch.done = sample->num;
 		}
 	}
 	MemoryContextSwitchTo(old);
@@ -87,6 +88,7 @@ ann_sample_draw(AnnBuilder *builder, size_t room)
 	sample->room = room;
 	sample->tids = MemoryContextAllocHuge(builder->context, sizeof(AnnTid) * room);
 	ann_rng_seed(&draw.rng, builder->options.seed);
+	ann_builder_phase(builder, ANN_PHASE_SAMPLE, Min(room, Max(builder->estimated_rows, 1)));
 	builder->source->sample(builder->source, room, draw_row, &draw);
 }
 

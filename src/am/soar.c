@@ -57,6 +57,18 @@ typedef struct Measure
 	double *both;
 } Measure;
 
+static uint32
+neighbour_rows(const AnnSample *sample)
+{
+	return Min(sample->num, NEIGHBOUR_ROWS);
+}
+
+static uint32
+population_rows(const AnnSample *sample)
+{
+	return Min(sample->num, POPULATION_ROWS);
+}
+
 /* ---- neighbours of the pseudo-queries ---- */
 
 /* One row that may be among the nearest of a query: its exact distance decides. */
@@ -108,7 +120,7 @@ static void
 find_neighbours(Measure *measure)
 {
 	const AnnSample *sample = &measure->builder->sample;
-	uint32 num = Min(sample->num, NEIGHBOUR_ROWS);
+	uint32 num = neighbour_rows(sample);
 	float *products = palloc(sizeof(float) * measure->num * BATCH);
 	float norms[BATCH];
 
@@ -123,6 +135,7 @@ find_neighbours(Measure *measure)
 		for (int i = 0; i < count; i++)
 			norms[i] = ann_kernels->norm_squared(rows + (Size) i * measure->dim, measure->dim);
 		consider_batch(measure, first, count, products, norms);
+		ann_builder_advance(measure->builder, count);
 	}
 	pfree(products);
 }
@@ -134,7 +147,7 @@ static void
 count_entries(Measure *measure)
 {
 	AnnBuilder *builder = measure->builder;
-	uint32 num = Min(builder->sample.num, POPULATION_ROWS);
+	uint32 num = population_rows(&builder->sample);
 	float *residual = palloc(sizeof(float) * measure->dim);
 	void *workspace =
 		palloc_extended(ann_centroids_assign_workspace_size(&builder->set, BATCH), MCXT_ALLOC_HUGE);
@@ -158,6 +171,7 @@ count_entries(Measure *measure)
 			if (second != ANN_NO_LEAF)
 				measure->both[second] += 1;
 		}
+		ann_builder_advance(builder, count);
 	}
 	pfree(near);
 	pfree(workspace);
@@ -239,6 +253,7 @@ measure_gain(Measure *measure)
 	{
 		CHECK_FOR_INTERRUPTS();
 		num += codes_of_query(measure, q, scores, once + num, twice + num, workspace, residual);
+		ann_builder_advance(measure->builder, 1);
 	}
 	return num < MIN_NEIGHBOURS ? 0 : exp(log_codes(once, num) - log_codes(twice, num));
 }
@@ -272,6 +287,9 @@ is_worthwhile(AnnBuilder *builder, const float *mean, const float *queries, cons
 		measure.queries[i] = queries[i] + (measure.ip ? mean[i % dim] : 0);
 	for (int q = 0; q < num; q++)
 		measure.norms[q] = ann_kernels->norm_squared(measure.queries + (Size) q * dim, dim);
+	ann_builder_phase(builder, ANN_PHASE_SECOND,
+					  (double) neighbour_rows(&builder->sample) +
+						  population_rows(&builder->sample) + num);
 	find_neighbours(&measure);
 	count_entries(&measure);
 	gain = measure_gain(&measure);

@@ -117,7 +117,7 @@ kmeans_params(AnnBuilder *builder, int dim, double leaves)
 		.iterations = iterations(builder),
 		.refine_iterations = REFINE_ITERATIONS,
 		.seed = builder->options.seed,
-		.poll = ann_builder_poll,
+		.watch = &builder->watch,
 	};
 
 	return params;
@@ -234,12 +234,13 @@ train_centroids(AnnBuilder *builder, int dim)
 		ereport(WARNING, (errmsg("%d leaves cannot be trained on %zu rows",
 								 builder->options.num_leaves, sample->num),
 						  errhint("Raise training_sample_size or lower num_leaves.")));
-	ann_builder_phase(builder, ANN_PHASE_CENTROIDS, leaves);
+	ann_builder_phase(builder, ANN_PHASE_CENTROIDS, 0);
 	ann_centroids_init(&builder->set,
 					   ann_builder_alloc(builder, ann_centroids_size(dim, params.num_centroids)),
 					   dim, params.num_centroids);
 	if (ann_kmeans_train(&params, sample->rows, sample->num, &builder->set, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
+	ann_builder_advance(builder, 0);
 	pfree(workspace);
 }
 
@@ -308,6 +309,7 @@ take_residuals(AnnBuilder *builder)
 	double energy = 0;
 
 	sample->num = Min(sample->num, CODES_SAMPLE);
+	ann_builder_phase(builder, ANN_PHASE_RESIDUALS, sample->num);
 	for (size_t first = 0; first < sample->num; first += RESIDUALS_BATCH)
 	{
 		float *rows = sample->rows + first * dim;
@@ -323,6 +325,7 @@ take_residuals(AnnBuilder *builder)
 					rows + (Size) i * dim,
 					from_origin ? NULL : builder->set.centroids + (Size) leaf[i] * dim, dim);
 		}
+		ann_builder_advance(builder, num);
 	}
 	pfree(near);
 	pfree(workspace);
@@ -345,10 +348,14 @@ train_codebook(AnnBuilder *builder)
 		ann_bits_codebook(pq);
 		return;
 	}
+	if (ann_model_is_flat(model))
+		return;
+	ann_builder_phase(builder, ANN_PHASE_CODES, 0);
 	workspace = ann_builder_alloc(builder, ann_pq_train_workspace_size(pq, builder->sample.num));
 	if (ann_pq_train(pq, builder->sample.rows, builder->sample.num, iterations(builder),
-					 builder->options.seed, ann_builder_poll, NULL, workspace) != ANN_OK)
+					 builder->options.seed, &builder->watch, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
+	ann_builder_advance(builder, 0);
 	pfree(workspace);
 }
 
@@ -396,7 +403,7 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 	float *mean;
 	double energy;
 
-	ann_builder_phase(builder, ANN_PHASE_SAMPLE, 0);
+	ann_builder_phase(builder, ANN_PHASE_COUNT, 0);
 	builder->estimated_rows = builder->source->count(builder->source);
 	if (ann_builder_adopt(builder))
 		return true;
@@ -412,7 +419,6 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 	meta->trained_rows = builder->sample.num;
 	train_centroids(builder, meta->dim);
 	ann_soar_train(builder, mean);
-	ann_builder_phase(builder, ANN_PHASE_CODES, 0);
 	energy = take_residuals(builder);
 	ann_builder_rotate(builder);
 	round_centroids(builder, meta->dim, energy);

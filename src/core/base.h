@@ -25,14 +25,22 @@
 typedef enum AnnStatus
 {
 	ANN_OK = 0,
-	ANN_INTERRUPTED, /* the poll callback asked to stop */
+	ANN_INTERRUPTED, /* the watch asked to stop */
 } AnnStatus;
 
 /*
- * Called at bounded intervals by every long loop of the core; true asks it to stop. It may also
- * longjmp away (PostgreSQL's CHECK_FOR_INTERRUPTS): the core owns nothing that would leak.
+ * Who watches a long function of the core; NULL: nobody. poll is called at bounded intervals, and true
+ * asks to stop. It may also longjmp away (PostgreSQL's CHECK_FOR_INTERRUPTS): the core owns nothing that
+ * would leak. At its beginning a function adds what is to be done to total, then what it has done to
+ * done, until that is all: rows, as often as it goes over them, or what else it says.
  */
-typedef bool (*AnnPoll)(void *arg);
+typedef struct AnnWatch
+{
+	bool (*poll)(void *arg); /* may be NULL */
+	void *arg;
+	uint64_t done;
+	uint64_t total;
+} AnnWatch;
 
 /* A row identifier: six opaque bytes, in the layout of PostgreSQL's ItemPointerData. */
 typedef struct AnnTid

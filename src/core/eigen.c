@@ -13,6 +13,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/work.h"
+
 /* QL needs two or three rounds a value; one that needs so many does not converge. */
 #define MAX_ROUNDS 60
 
@@ -76,16 +78,17 @@ reflect_both(double *matrix, int num, int first, const double *v, double beta, d
  * vectors of the reflections stay in the matrix, right of the diagonal, and their betas in betas.
  */
 static bool
-tridiagonalise(double *matrix, int num, double *values, double *below, double *betas, AnnPoll poll,
-			   void *poll_arg)
+tridiagonalise(double *matrix, int num, double *values, double *below, double *betas,
+			   AnnWatch *watch)
 {
 	for (int k = 0; k < num; k++)
 	{
 		double *row = matrix + (size_t) k * num;
 		int rest = num - k - 1;
 
-		if (poll != NULL && poll(poll_arg))
+		if (ann_watch_poll(watch))
 			return false;
+		ann_watch_advance(watch, 1);
 		values[k] = row[k];
 		below[k] = 0;
 		betas[k] = 0;
@@ -196,13 +199,14 @@ undo_reflections(const double *matrix, int num, const double *betas, double *vec
 
 AnnStatus
 ann_eigen(double *matrix, int num, double *values, double *vectors, double *scratch, bool *found,
-		  AnnPoll poll, void *poll_arg)
+		  AnnWatch *watch)
 {
 	double *below = scratch;
 	double *betas = scratch + num;
+	uint64_t expected = ann_watch_expect(watch, 2 * (uint64_t) num);
 
 	*found = false;
-	if (!tridiagonalise(matrix, num, values, below, betas, poll, poll_arg))
+	if (!tridiagonalise(matrix, num, values, below, betas, watch))
 		return ANN_INTERRUPTED;
 	memset(vectors, 0, sizeof(double) * num * num);
 	for (int i = 0; i < num; i++)
@@ -215,15 +219,17 @@ ann_eigen(double *matrix, int num, double *values, double *vectors, double *scra
 		{
 			if (round == MAX_ROUNDS)
 				return ANN_OK;
-			if (poll != NULL && poll(poll_arg))
+			if (ann_watch_poll(watch))
 				return ANN_INTERRUPTED;
 			sweep(values, below, vectors, num, first, last);
 		}
+		ann_watch_advance(watch, 1);
 		if (!isfinite(values[first]))
 			return ANN_OK;
 	}
 	for (int i = 0; i < num; i++)
 		undo_reflections(matrix, num, betas, vectors + (size_t) i * num);
 	*found = true;
+	ann_watch_finish(watch, expected);
 	return ANN_OK;
 }

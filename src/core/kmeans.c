@@ -96,7 +96,7 @@ kmeans_init(Kmeans *kmeans, const AnnKmeansParams *params, const float *rows, si
 	kmeans->lloyd.rows = rows;
 	kmeans->lloyd.dim = (size_t) params->dim;
 	kmeans->lloyd.iterations = params->iterations;
-	kmeans->lloyd.meter = (AnnMeter){.poll = params->poll, .arg = params->poll_arg};
+	kmeans->lloyd.meter = (AnnMeter){.watch = params->watch};
 	ann_rng_seed(&kmeans->lloyd.rng, params->seed);
 	ann_arena_init(&arena, workspace);
 	kmeans_take(kmeans, &arena, params, num_rows);
@@ -116,10 +116,30 @@ ann_kmeans_flat(const AnnKmeansParams *params, const float *rows, size_t num_row
 	AnnRun run;
 
 	kmeans_init(&kmeans, params, rows, num_rows, workspace, centroids, &run);
+	(void) ann_watch_expect(params->watch, num_rows * (uint64_t) params->iterations);
 	if (ann_lloyd_train(&kmeans.lloyd, &run, params->num_centroids))
 		return ANN_INTERRUPTED;
 	*num_found = run.num_centroids;
 	return ANN_OK;
+}
+
+/* Rows that the parents are trained on. */
+static size_t
+parent_sample(const AnnKmeansParams *params, size_t num_rows)
+{
+	size_t wanted = (size_t) ann_num_parents(params->num_centroids) * PARENT_SAMPLE;
+
+	return wanted < num_rows ? wanted : num_rows;
+}
+
+/* All passes: of the parents, of all rows to them, within them, and the refining ones. */
+static uint64_t
+rows_of_passes(const AnnKmeansParams *params, size_t num_rows)
+{
+	uint64_t iterations = (uint64_t) params->iterations;
+	uint64_t passes = 1 + iterations + (uint64_t) params->refine_iterations;
+
+	return parent_sample(params, num_rows) * iterations + num_rows * passes;
 }
 
 /*
@@ -130,7 +150,7 @@ static bool
 train_parents(Kmeans *kmeans, AnnRun *run)
 {
 	uint32_t wanted = ann_num_parents(kmeans->params->num_centroids);
-	size_t num_sampled = (size_t) wanted * PARENT_SAMPLE;
+	size_t num_sampled = parent_sample(kmeans->params, kmeans->num_rows);
 
 	if (num_sampled < kmeans->num_rows)
 	{
@@ -320,6 +340,7 @@ refine(Kmeans *kmeans, AnnCentroids *set)
 			if (ann_meter_spend(&lloyd->meter, lloyd->dim))
 				return true;
 		}
+		ann_watch_advance(lloyd->meter.watch, num);
 	}
 	return ann_lloyd_update(lloyd, set->centroids, set->num_centroids, NULL) ||
 		   follow_leaves(kmeans, set);
@@ -434,6 +455,7 @@ ann_kmeans_train(const AnnKmeansParams *params, const float *rows, size_t num_ro
 	uint32_t num_moved = 1;
 
 	kmeans_init(&kmeans, params, rows, num_rows, workspace, set->parents, &parents);
+	(void) ann_watch_expect(params->watch, rows_of_passes(params, num_rows));
 	if (train_parents(&kmeans, &parents))
 		return ANN_INTERRUPTED;
 	set->num_parents = parents.num_centroids;

@@ -30,8 +30,7 @@ typedef struct AnnKmeansParams
 	int iterations;         /* Lloyd passes at each level, >= 1 */
 	int refine_iterations;  /* restricted passes at the end (hierarchical only), >= 0 */
 	uint64_t seed;
-	AnnPoll poll; /* may be NULL */
-	void *poll_arg;
+	AnnWatch *watch; /* may be NULL; counts rows */
 } AnnKmeansParams;
 
 /*

@@ -163,6 +163,7 @@ assign_run(AnnLloyd *lloyd, AnnRun *run, size_t *changed)
 			run->assigned[start + i] = best;
 			ann_lloyd_add(lloyd, best, ann_run_row(lloyd, run, start + i));
 		}
+		ann_watch_advance(lloyd->meter.watch, (uint64_t) gather->num);
 	}
 	return false;
 }
@@ -214,19 +215,20 @@ ann_lloyd_train(AnnLloyd *lloyd, AnnRun *run, uint32_t wanted)
 {
 	uint32_t num_moved = 1;
 	bool is_last = false;
+	int passes = 0;
 
 	if (choose_centroids(lloyd, run, wanted) || choose_origin(lloyd, run))
 		return true;
 	centroids_to_origin(lloyd, run);
 	memset(run->assigned, 0xff, run->num_rows * sizeof(uint32_t));
-	for (int i = 1; !is_last; i++)
+	while (!is_last)
 	{
 		uint32_t all[2] = {0, run->num_centroids};
 		size_t changed;
 
 		if (assign_run(lloyd, run, &changed))
 			return true;
-		is_last = i >= lloyd->iterations || changed <= run->num_rows / SETTLED;
+		is_last = ++passes >= lloyd->iterations || changed <= run->num_rows / SETTLED;
 		if (ann_lloyd_update(lloyd, run->centroids, run->num_centroids,
 							 is_last ? NULL : lloyd->origin))
 			return true;
@@ -235,6 +237,7 @@ ann_lloyd_train(AnnLloyd *lloyd, AnnRun *run, uint32_t wanted)
 			return true;
 	}
 	drop_empty(lloyd, run);
+	ann_watch_advance(lloyd->meter.watch, run->num_rows * (uint64_t) (lloyd->iterations - passes));
 	return false;
 }
 

@@ -105,7 +105,7 @@ extern size_t ann_pq_train_workspace_size(const AnnPq *pq, size_t num_rows);
  * codewords zero. Deterministic in seed.
  */
 extern AnnStatus ann_pq_train(AnnPq *pq, const float *rows, size_t num_rows, int iterations,
-							  uint64_t seed, AnnPoll poll, void *poll_arg, void *workspace);
+							  uint64_t seed, AnnWatch *watch, void *workspace);
 
 /*
  * out: num_blocks * 16 inner products of a query (ann_pq_padded_dim floats) with all codewords.

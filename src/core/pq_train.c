@@ -383,6 +383,7 @@ lloyd_pass(Trainer *trainer)
 	{
 		if (!is_zero_row(trainer, row))
 			add_row(trainer, trainer->rows + row * (size_t) pq->dim);
+		ann_watch_advance(trainer->meter.watch, 1);
 		if (ann_meter_spend(&trainer->meter, (uint64_t) pq->dim * ANN_CODEWORDS))
 			return true;
 	}
@@ -415,6 +416,27 @@ layer_of(const AnnPq *pq, int layer)
 	return view;
 }
 
+/* Of so many rows, each so many-th is one that layers are trained together on. */
+static size_t
+joint_stride(size_t num_rows)
+{
+	return num_rows > JOINT_ROWS ? (num_rows + JOINT_ROWS - 1) / JOINT_ROWS : 1;
+}
+
+/* All passes of a training. */
+static uint64_t
+rows_of_passes(const AnnPq *pq, size_t num_rows, int iterations)
+{
+	size_t stride = joint_stride(num_rows);
+	uint64_t rows = pq->layers * num_rows;
+
+	if (pq->quantizer == ANN_QUANTIZER_SQ8)
+		return num_rows;
+	if (pq->layers > 1)
+		rows += (num_rows + stride - 1) / stride;
+	return rows * (uint64_t) iterations;
+}
+
 /* One turn of layer `own`, with the other as it is. True: stop. */
 static bool
 joint_pass(Trainer *trainer, const AnnPq *whole, AnnPq layers[ANN_MAX_LAYERS], int own)
@@ -423,7 +445,7 @@ joint_pass(Trainer *trainer, const AnnPq *whole, AnnPq layers[ANN_MAX_LAYERS], i
 	const AnnPq *other = &layers[1 - own];
 	const uint8_t *own_codes = trainer->codes + own * pq->num_blocks;
 	const uint8_t *other_codes = trainer->codes + (1 - own) * pq->num_blocks;
-	size_t stride = (trainer->num_rows + JOINT_ROWS - 1) / JOINT_ROWS;
+	size_t stride = joint_stride(trainer->num_rows);
 
 	trainer->pq = pq;
 	clear_sums(trainer);
@@ -431,6 +453,7 @@ joint_pass(Trainer *trainer, const AnnPq *whole, AnnPq layers[ANN_MAX_LAYERS], i
 	{
 		const float *x = trainer->padded;
 
+		ann_watch_advance(trainer->meter.watch, 1);
 		if (ann_meter_spend(&trainer->meter, (uint64_t) pq->dim * ANN_CODEWORDS * ANN_CODEWORDS))
 			return true;
 		if (is_zero_row(trainer, row))
@@ -473,6 +496,7 @@ train_levels(Trainer *trainer, const AnnPq *pq)
 	{
 		const float *x = trainer->rows + row * (size_t) pq->dim;
 
+		ann_watch_advance(trainer->meter.watch, 1);
 		if (ann_meter_spend(&trainer->meter, (uint64_t) pq->dim))
 			return true;
 		for (int d = 0; d < pq->dim && !is_zero_row(trainer, row); d++)
@@ -516,15 +540,16 @@ train_layers(Trainer *trainer, const AnnPq *whole, int iterations)
 
 AnnStatus
 ann_pq_train(AnnPq *pq, const float *rows, size_t num_rows, int iterations, uint64_t seed,
-			 AnnPoll poll, void *poll_arg, void *workspace)
+			 AnnWatch *watch, void *workspace)
 {
 	Trainer trainer = {
 		.pq = pq,
 		.rows = rows,
 		.num_rows = num_rows,
-		.meter = {.poll = poll, .arg = poll_arg},
+		.meter = {.watch = watch},
 	};
 	AnnArena arena;
+	uint64_t expected;
 	bool stopped;
 
 	if (pq->quantizer == ANN_QUANTIZER_FLAT)
@@ -533,12 +558,16 @@ ann_pq_train(AnnPq *pq, const float *rows, size_t num_rows, int iterations, uint
 	trainer_take(&trainer, &arena, pq, num_rows);
 	ann_rng_seed(&trainer.rng, seed);
 	memset(trainer.padded, 0, ann_pq_padded_dim(pq) * sizeof(float));
+	expected = ann_watch_expect(watch, rows_of_passes(pq, num_rows, iterations));
 	if (choose_seed_rows(&trainer))
 		return ANN_INTERRUPTED;
 	if (pq->quantizer == ANN_QUANTIZER_SQ8)
 		stopped = train_levels(&trainer, pq);
 	else
 		stopped = train_layers(&trainer, pq, iterations);
+	if (stopped)
+		return ANN_INTERRUPTED;
 	ann_pq_rebias(pq);
-	return stopped ? ANN_INTERRUPTED : ANN_OK;
+	ann_watch_finish(watch, expected);
+	return ANN_OK;
 }

@@ -58,7 +58,7 @@ ann_rotation_workspace_size(int dim)
 
 /* Sums of products of each two dimensions over the rows. */
 static bool
-sum_moments(Work *work, const float *rows, size_t num_rows, int dim, AnnPoll poll, void *poll_arg)
+sum_moments(Work *work, const float *rows, size_t num_rows, int dim, AnnWatch *watch)
 {
 	size_t square = (size_t) dim * dim;
 
@@ -67,7 +67,7 @@ sum_moments(Work *work, const float *rows, size_t num_rows, int dim, AnnPoll pol
 	{
 		int num = num_rows - first < CHUNK ? (int) (num_rows - first) : CHUNK;
 
-		if (poll != NULL && poll(poll_arg))
+		if (ann_watch_poll(watch))
 			return false;
 		for (int i = 0; i < num; i++)
 			for (int d = 0; d < dim; d++)
@@ -76,6 +76,7 @@ sum_moments(Work *work, const float *rows, size_t num_rows, int dim, AnnPoll pol
 							  work->products, dim);
 		for (size_t i = 0; i < square; i++)
 			work->moments[i] += work->products[i];
+		ann_watch_advance(watch, (uint64_t) num);
 	}
 	/* the two halves may differ in rounding */
 	for (int i = 0; i < dim; i++)
@@ -147,7 +148,7 @@ deal_axes(Work *work, int dim, int width, float *rotation)
 
 AnnStatus
 ann_rotation_train(const float *rows, size_t num_rows, int dim, int width, float *rotation,
-				   bool *found, AnnPoll poll, void *poll_arg, void *workspace)
+				   bool *found, AnnWatch *watch, void *workspace)
 {
 	AnnArena arena;
 	Work work;
@@ -156,10 +157,10 @@ ann_rotation_train(const float *rows, size_t num_rows, int dim, int width, float
 	*found = false;
 	ann_arena_init(&arena, workspace);
 	work_take(&work, &arena, dim);
-	if (!sum_moments(&work, rows, num_rows, dim, poll, poll_arg))
+	(void) ann_watch_expect(watch, num_rows);
+	if (!sum_moments(&work, rows, num_rows, dim, watch))
 		return ANN_INTERRUPTED;
-	status = ann_eigen(work.moments, dim, work.values, work.vectors, work.scratch, found, poll,
-					   poll_arg);
+	status = ann_eigen(work.moments, dim, work.values, work.vectors, work.scratch, found, watch);
 	if (status != ANN_OK || !*found)
 		return status;
 	order_axes(&work, dim);

@@ -51,10 +51,41 @@ ann_arena_size(const AnnArena *arena)
 
 typedef struct AnnMeter
 {
-	AnnPoll poll; /* may be NULL */
-	void *arg;
-	uint64_t work; /* since the last poll */
+	AnnWatch *watch; /* may be NULL */
+	uint64_t work;   /* since the last poll */
 } AnnMeter;
+
+/* True: stop. */
+static inline bool
+ann_watch_poll(const AnnWatch *watch)
+{
+	return watch != NULL && watch->poll != NULL && watch->poll(watch->arg);
+}
+
+/* Announces so much to be done; returns what `done` will be then. */
+static inline uint64_t
+ann_watch_expect(AnnWatch *watch, uint64_t num)
+{
+	if (watch == NULL)
+		return 0;
+	watch->total += num;
+	return watch->done + num;
+}
+
+static inline void
+ann_watch_advance(AnnWatch *watch, uint64_t num)
+{
+	if (watch != NULL)
+		watch->done += num;
+}
+
+/* What was announced is done, or not to be done after all. */
+static inline void
+ann_watch_finish(AnnWatch *watch, uint64_t expected)
+{
+	if (watch != NULL)
+		watch->done = expected;
+}
 
 /* Notes work that comes next or was just done; true: stop. */
 static inline bool
@@ -64,7 +95,7 @@ ann_meter_spend(AnnMeter *meter, uint64_t work)
 	if (meter->work < ANN_POLL_WORK)
 		return false;
 	meter->work = 0;
-	return meter->poll != NULL && meter->poll(meter->arg);
+	return ann_watch_poll(meter->watch);
 }
 
 #endif

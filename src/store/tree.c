@@ -19,6 +19,7 @@
 #include "core/bf16.h"
 #include "core/kernels.h"
 #include "core/soar.h"
+#include "core/work.h"
 #include "faultpoint.h"
 #include "store/centroids.h"
 #include "store/recent.h"
@@ -462,7 +463,7 @@ write_wide_centroid(NodeWriter *writer, Page page, const float *centroid)
 void
 ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entries,
 			   const float *centroids, uint32 num, bool log_pages, AnnSectionData *section,
-			   AnnTid *places)
+			   AnnTid *places, AnnWatch *watch)
 {
 	NodeWriter writer = {index, model, log_pages, InvalidBuffer};
 	bool wide = is_wide(model);
@@ -481,7 +482,10 @@ ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entrie
 		const float *centroid = centroids + (Size) i * model->dim;
 
 		if (on_page == 0)
+		{
 			page = start_page(&writer, ANN_PAGE_NODE);
+			(void) ann_watch_poll(watch);
+		}
 		if (i == 0)
 			section->first_blkno = BufferGetBlockNumber(writer.buffer);
 		if (on_page == 0)
@@ -494,6 +498,8 @@ ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entrie
 		else
 			narrow_centroid(model, centroid, 0, model->dim,
 							ann_node_entry(model, page, on_page) + 1);
+		ann_watch_advance(watch, 1);
 	}
 	finish_page(&writer);
+	(void) ann_watch_poll(watch);
 }

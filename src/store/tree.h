@@ -70,11 +70,11 @@ extern void ann_tree_centroid(Relation index, const AnnModel *model, BlockNumber
 /*
  * Writes node pages for num leaves (entries[i], its centroid at centroids + i * dim already rounded
  * to what is stored) and fills in *section, and the place of each entry. log_pages as in
- * ann_section_write.
+ * ann_section_write. The watch counts leaves; it cannot stop this but by an error.
  */
 extern void ann_tree_write(Relation index, const AnnModel *model, const AnnNodeEntry *entries,
 						   const float *centroids, uint32 num, bool log_pages,
-						   AnnSectionData *section, AnnTid *places);
+						   AnnSectionData *section, AnnTid *places, AnnWatch *watch);
 
 /* Entry number node_index of a node page image, or of the buffer's page. */
 extern AnnNodeEntry *ann_node_entry(const AnnModel *model, Page page, uint16 node_index);

@@ -58,7 +58,7 @@ train(AnnPq *pq, const float *rows, size_t num_rows, uint64_t seed)
 {
 	char *workspace = allocate(ann_pq_train_workspace_size(pq, num_rows), 1);
 
-	check(ann_pq_train(pq, rows, num_rows, 3, seed, NULL, NULL, workspace) == ANN_OK);
+	check(ann_pq_train(pq, rows, num_rows, 3, seed, NULL, workspace) == ANN_OK);
 	free(workspace);
 	check(are_finite(pq->codebook, ann_pq_codebook_floats(pq->num_blocks, pq->width)));
 	check(are_finite(pq->bias, ann_pq_bias_floats(pq->num_blocks)));

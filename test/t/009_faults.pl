@@ -82,7 +82,7 @@ my @cases = (
 	[ untyped => qw(meta-dim-done:1) ],
 	[ train => qw(meta-write:1 meta-write-done:1 train-code:1 bulk-page:1+ bulk-page:4+ section-page:1+ section-page:3+ node-page:1+
 		  train-mark:1+ tids-mark-done:1+ tids-mark-done:2+ train-switch:1+ meta-write:2+ meta-write-done:2 train-erase:1
-		  tids-erase-done:1 tids-erase-done:2 tids-hint-done:1 tids-unlink:1 tids-unlink-done:1) ],
+		  tids-erase-done:1 tids-erase-done:2 tids-hint-done:1 tids-unlink:1 tids-unlink-done:1 progress:1 progress:5) ],
 	[ train_wide => qw(bulk-page:1+ bulk-page:2+ bulk-page:3+ node-page:1+) ],
 	[ train_many => qw(centroids-page:1+ centroids-page:2+) ],
 	[ absorb => qw(append-lane:1 append-lane-done:7 append-block:1 append-block-done:1 absorb-trim:1 tids-unlink:1 tids-unlink-done:1) ],
@@ -250,9 +250,80 @@ query("VACUUM (INDEX_CLEANUP on) x; INSERT INTO x SELECT 9000 + i, anything(64) 
 check_index($node, 'x', '<->', 'after all of them', 50);
 is(query("SELECT * FROM ann_check('x_v', true)"), '', '... and a vacuum nothing is left');
 
-# ---- pages that come and go under a scan that reads the exact leaf
+# ---- progress: a build stops at each of its reports, and another session reads the view
 
 my $holder = $node->background_psql('postgres');
+
+# Holds the locks that the build waits for, one for each report, and writes down what the view says before
+# it lets go of the next. The last lock is for the build's end.
+my $end = 1_000_000;
+my $walk = <<"SQL";
+DO \$\$
+DECLARE
+	stop bigint;
+	num int := 1;
+BEGIN
+	LOOP
+		SELECT objid::bigint INTO stop FROM pg_locks WHERE locktype = 'advisory' AND NOT granted;
+		EXIT WHEN stop = $end;
+		IF stop = num THEN
+			INSERT INTO seen SELECT num, phase, blocks_total, blocks_done, tuples_total, tuples_done
+				FROM pg_stat_progress_create_index;
+			PERFORM pg_advisory_unlock(num);
+			num := num + 1;
+		ELSE
+			PERFORM pg_sleep(0.001);
+		END IF;
+		PERFORM pg_stat_clear_snapshot();
+	END LOOP;
+	PERFORM pg_advisory_unlock_all();
+END \$\$
+SQL
+
+# What a build reports: its phases, and reports that cannot be.
+sub progress
+{
+	my ($what, $setup, $index, @phases) = @_;
+
+	query("DROP TABLE IF EXISTS x, seen; $setup;
+		CREATE TABLE seen (num int, phase text, blocks_total bigint, blocks_done bigint, total bigint, done bigint)");
+	$holder->query_safe("SELECT count(pg_advisory_lock(i)) FROM generate_series(1, 2000) i; SELECT pg_advisory_lock($end)");
+	my @build = start_clients($node, build => [ 1, 1, <<"SQL" ]);
+SET max_parallel_maintenance_workers = 0;
+LOAD 'ann';
+SET ann.fault_action = wait;
+SET ann.fault = 'progress:*';
+CREATE INDEX x_v ON x USING annivf (v) $index;
+SELECT pg_advisory_lock($end);
+SQL
+	$holder->query_safe($walk);
+	finish_clients($what, @build);
+	is(query("SELECT string_agg(phase, ', ' ORDER BY num) FROM (SELECT replace(phase, 'building index: ', '') AS phase, min(num) AS num FROM seen GROUP BY 1) s"),
+		join(', ', @phases), '... its phases');
+	is(query('SELECT string_agg(s::text, E\'\n\') FROM (SELECT *, lag(done) OVER w AS before, lag(blocks_done) OVER w AS blocks_before
+			FROM seen WINDOW w AS (PARTITION BY phase ORDER BY num)) s
+			WHERE done > total OR done < before OR blocks_done > blocks_total OR blocks_done < blocks_before'),
+		'', '... go forwards');
+	is(query('SELECT string_agg(s::text, E\'\n\') FROM (SELECT DISTINCT ON (phase) * FROM seen ORDER BY phase, num DESC) s
+			WHERE greatest(total, blocks_total) = 0 OR NOT (done = total AND total > 0 OR blocks_done = blocks_total AND blocks_total > 0)'),
+		'', '... each to its end');
+	return;
+}
+
+progress('progress of a build', sprintf($rows, 12000) . '; INSERT INTO x SELECT 0, NULL FROM generate_series(1, 10)',
+	'WITH (num_leaves = 600, training_sample_size = 9000, training_iterations = 4, dimensions_per_block = 2)',
+	'estimating rows', 'sampling rows', 'training centroids', 'measuring second leaves', 'assigning the sample',
+	'training the rotation', 'training codes', 'coding centroids', 'assigning and encoding rows', 'sorting codes',
+	'writing leaves', 'calibrating', 'writing the tree', 'logging the index');
+is(query("SELECT string_agg(phase, ', ' ORDER BY phase) FROM (SELECT DISTINCT replace(phase, 'building index: ', '') AS phase FROM seen
+		WHERE done > 0 AND done < total OR blocks_done > 0 AND blocks_done < blocks_total) s"),
+	'assigning and encoding rows, assigning the sample, calibrating, coding centroids, estimating rows, logging the index, '
+	  . 'measuring second leaves, sampling rows, training centroids, training codes, training the rotation, writing leaves, writing the tree',
+	'... seen on their way');
+progress('progress of a build that stays untrained', sprintf($rows, 500), '', 'estimating rows', 'sampling rows',
+	'assigning and encoding rows', 'logging the index');
+
+# ---- pages that come and go under a scan that reads the exact leaf
 
 sub wait_at_lock
 {

@@ -17,17 +17,7 @@
 #include "core/rng.h"
 #include "gaussian.h"
 #include "tap.h"
-
-/* Polls that answer false; -1: all of them. */
-static long polls_allowed = -1;
-static long polls_seen = 0;
-
-static bool
-count_poll(void *arg)
-{
-	(void) arg;
-	return ++polls_seen > polls_allowed && polls_allowed >= 0;
-}
+#include "watch_test.h"
 
 typedef struct Data
 {
@@ -67,7 +57,7 @@ make_params(int dim, uint32_t num_centroids, int iterations, int refine_iteratio
 		.iterations = iterations,
 		.refine_iterations = refine_iterations,
 		.seed = 42,
-		.poll = count_poll,
+		.watch = &watch,
 	};
 }
 

@@ -13,17 +13,7 @@
 #include "core/pq.h"
 #include "core/rng.h"
 #include "gaussian.h"
-
-/* Polls that answer false; -1: all of them. */
-static long polls_allowed = -1;
-static long polls_seen = 0;
-
-static inline bool
-count_poll(void *arg)
-{
-	(void) arg;
-	return ++polls_seen > polls_allowed && polls_allowed >= 0;
-}
+#include "watch_test.h"
 
 static inline AnnPq
 make_pq(AnnQuantizer quantizer, int dim, int width, int layers)
@@ -79,7 +69,7 @@ train(AnnPq *pq, const float *rows, size_t num_rows, int iterations, int garbage
 	AnnStatus status;
 
 	memset(workspace, garbage, bytes);
-	status = ann_pq_train(pq, rows, num_rows, iterations, 11, count_poll, NULL, workspace);
+	status = ann_pq_train(pq, rows, num_rows, iterations, 11, &watch, workspace);
 	free(workspace);
 	return status;
 }

@@ -154,7 +154,7 @@ test_taxicab(int dim, int width)
 		rows[i] = (float) (ann_rng_unit(&rng) * 8 - 4);
 	for (int d = 0; d < dim; d++)
 		query[d] = (float) (ann_rng_unit(&rng) * 10 - 5);
-	ok = ann_pq_train(&pq, rows, ROWS, 5, 1, NULL, NULL, workspace) == ANN_OK;
+	ok = ann_pq_train(&pq, rows, ROWS, 5, 1, NULL, workspace) == ANN_OK;
 	ann_l1_table(&pq, query, table);
 	for (int i = 0; i < ROWS; i++)
 	{

@@ -232,16 +232,15 @@ test_interrupts(void)
 
 	for (int flat = 0; flat < 2; flat++)
 	{
-		polls_allowed = -1;
-		polls_seen = 0;
+		watch_anew(-1);
 		free((flat ? train_flat(&params, &data) : train(&params, &data, 0)).memory);
 		total = polls_seen;
+		tap_ok(watched_to_end(), "%s tells how far it has come", flat ? "flat" : "training");
 		for (long i = 0; i < total; i++)
 		{
 			Result result;
 
-			polls_allowed = i;
-			polls_seen = 0;
+			watch_anew(i);
 			result = flat ? train_flat(&params, &data) : train(&params, &data, 0);
 			ok = ok && result.status == ANN_INTERRUPTED && polls_seen == i + 1;
 			free(result.memory);
@@ -249,8 +248,8 @@ test_interrupts(void)
 		tap_ok(ok && total >= 10, "%s stops at each of its %ld polls", flat ? "flat" : "training",
 			   total);
 	}
-	polls_allowed = -1;
-	params.poll = NULL;
+	watch_anew(-1);
+	params.watch = NULL;
 	for (int flat = 0; flat < 2; flat++)
 	{
 		Result result = flat ? train_flat(&params, &data) : train(&params, &data, 0);

@@ -106,16 +106,16 @@ test_interrupts(AnnQuantizer quantizer, int width, int layers, size_t num_rows)
 	bool ok = true;
 	long total;
 
-	polls_seen = 0;
+	watch_anew(-1);
 	train(&pq, rows, num_rows, 5, 0xff);
 	total = polls_seen;
+	tap_ok(watched_to_end(), "training tells how far it has come");
 	for (long i = 0; i < total; i++)
 	{
-		polls_allowed = i;
-		polls_seen = 0;
+		watch_anew(i);
 		ok = ok && train(&pq, rows, num_rows, 5, 0xff) == ANN_INTERRUPTED && polls_seen == i + 1;
 	}
-	polls_allowed = -1;
+	watch_anew(-1);
 	tap_ok(ok && total >= 2, "training stops at each of its %ld polls", total);
 	free(rows);
 	free_pq(&pq);

@@ -56,7 +56,7 @@ test_matrix(const char *name, const double *matrix, int num)
 	double fault;
 
 	memcpy(copy, matrix, sizeof(double) * num * num);
-	ann_eigen(copy, num, values, vectors, scratch, &found, NULL, NULL);
+	ann_eigen(copy, num, values, vectors, scratch, &found, NULL);
 	fault = found ? eigen_fault(matrix, num, values, vectors) : INFINITY;
 	tap_ok(found && fault < 1e-12 * (num + 10), "eigenvectors: %s, %d: %g", name, num, fault);
 	free(scratch);
@@ -107,11 +107,12 @@ test_not_finite(void)
 	double vectors[9];
 	double scratch[6];
 	int left = 1;
+	AnnWatch watch = {.poll = refuse, .arg = &left};
 	bool found = true;
 
-	ann_eigen(matrix, 3, values, vectors, scratch, &found, NULL, NULL);
+	ann_eigen(matrix, 3, values, vectors, scratch, &found, NULL);
 	tap_ok(!found, "NaN: no eigenvectors");
-	tap_ok(ann_eigen(matrix, 3, values, vectors, scratch, &found, refuse, &left) == ANN_INTERRUPTED,
+	tap_ok(ann_eigen(matrix, 3, values, vectors, scratch, &found, &watch) == ANN_INTERRUPTED,
 		   "eigenvectors: interrupted");
 }
 
@@ -235,7 +236,7 @@ code_error(int dim, int width, const float *rows, int num)
 	pq.bias = malloc(sizeof(float) * ann_pq_bias_floats(pq.num_blocks));
 	scratch = malloc(sizeof(float) * ann_pq_row_scratch_floats(&pq));
 	workspace = malloc(ann_pq_train_workspace_size(&pq, num));
-	ann_pq_train(&pq, rows, num, 10, 1, NULL, NULL, workspace);
+	ann_pq_train(&pq, rows, num, 10, 1, NULL, workspace);
 	for (int i = 0; i < num; i++)
 	{
 		AnnFactors factors;
@@ -275,7 +276,7 @@ test_rotation(int dim, int width)
 	void *workspace = malloc(ann_rotation_workspace_size(dim));
 	bool found;
 
-	ann_rotation_train(rows, num, dim, width, rotation, &found, NULL, NULL, workspace);
+	ann_rotation_train(rows, num, dim, width, rotation, &found, NULL, workspace);
 	tap_ok(found, "rotation of %d in blocks of %d", dim, width);
 	test_orthonormal(dim, rotation);
 	test_apply(dim, rotation, rows, 50);
@@ -308,20 +309,23 @@ test_hard_rows(void)
 	float rotation[36];
 	void *workspace = malloc(ann_rotation_workspace_size(6));
 	int left = 0;
+	AnnWatch watch = {.poll = refuse, .arg = &left};
+	AnnWatch counts = {0};
 	bool found;
 
-	ann_rotation_train(rows, 4, 6, 4, rotation, &found, NULL, NULL, workspace);
-	tap_ok(found, "zero rows have a rotation");
+	ann_rotation_train(rows, 4, 6, 4, rotation, &found, &counts, workspace);
+	tap_ok(found && counts.done == 4 + 2 * 6 && counts.total == counts.done,
+		   "zero rows have a rotation");
 	test_orthonormal(6, rotation);
 	for (int i = 0; i < 4; i++)
 		rows[i * 6 + 2] = 1;
-	ann_rotation_train(rows, 4, 6, 4, rotation, &found, NULL, NULL, workspace);
+	ann_rotation_train(rows, 4, 6, 4, rotation, &found, NULL, workspace);
 	tap_ok(found, "equal rows have a rotation");
 	test_orthonormal(6, rotation);
 	rows[3] = 1e30f;
-	ann_rotation_train(rows, 4, 6, 4, rotation, &found, NULL, NULL, workspace);
+	ann_rotation_train(rows, 4, 6, 4, rotation, &found, NULL, workspace);
 	tap_ok(!found, "rows that overflow have none");
-	tap_ok(ann_rotation_train(rows, 4, 6, 4, rotation, &found, refuse, &left, workspace) ==
+	tap_ok(ann_rotation_train(rows, 4, 6, 4, rotation, &found, &watch, workspace) ==
 			   ANN_INTERRUPTED,
 		   "rotation: interrupted");
 	free(workspace);
