@@ -5,8 +5,8 @@ then over a sweep of its search setting the recall and the queries per second of
 prepared statement (pgbench); the pages that queries read after a restart, two clients against one, the
 rate of inserts into the built index, and of annivf the size after a tenth more rows. On demand annivf with
 lesser SIMD kernels (--simd), on a tenth of the rows (--growth), and libraries outside of PostgreSQL
-(--libraries). Prints the queries per second at equal recall and the table of all ratios, writes every point
-to a CSV file and draws the plot.
+(--libraries). Of a user's own table (--table) the indexes that it has, as they are. Prints the queries per
+second at equal recall and the table of all ratios, writes every point to a CSV file and draws the plot.
 
 Started by tools/bench, which provides the server and the Python packages.
 
@@ -15,6 +15,7 @@ Started by tools/bench, which provides the server and the Python packages.
   dataset.py    rows, queries, true neighbours
   server.py     connections, loading, clocks, pgbench
   index.py      an access method in its database
+  table.py      indexes of a table that is there
   libraries.py, library_worker.py    ScaNN and Faiss
 """
 
@@ -31,6 +32,7 @@ from .index import METHODS, WORK, Index
 from .libraries import measure_libraries
 from .report import draw, report, write_csv
 from .server import Failed, connect, say
+from .table import load_table
 
 # What --quick stands for.
 QUICK = {"rows": 20_000, "queries": 100, "seconds": 1, "insert_rows": 1_000}
@@ -45,9 +47,15 @@ def sweep_option(text):
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("file", help="HDF5 file in the layout of ann-benchmarks")
+    add("file", nargs="?", help="HDF5 file in the layout of ann-benchmarks")
+    add("--table", help="instead of a file: a table of a running server, of which nothing is changed")
+    add("--column", help="its column of vectors")
+    add("--connection", default="", metavar="DSN", help="connection string of its database (as PGHOST and so on say)")
+    add("--index", help="its index to be measured (the first of annivf)")
+    add("--queries-table", help="queries are rows of this table (rows of --table, left out of their own answers)")
+    add("--queries-column", help="their column (--column)")
     add("--rows", type=int, help="only the first ROWS rows; the true neighbours are computed again")
-    add("--queries", type=int, help="only the first QUERIES queries")
+    add("--queries", type=int, help="only the first QUERIES queries; of a table a sample of as many (200)")
     add("--k", type=int, default=10, help="neighbours asked for (10)")
     add("--peers", help="other access methods to measure, by commas, or none (all the server has)")
     add("--growth", action="store_true", help="also annivf on a tenth of the rows")
@@ -77,6 +85,12 @@ def parse_arguments():
         if getattr(args, name) is None:
             setattr(args, name, value)
     args.sweep = dict(args.sweep)
+    if (args.file is None) == (args.table is None):
+        parser.error("a file or --table NAME is what it needs")
+    if args.table and not args.column:
+        parser.error("--table needs --column")
+    if args.table:
+        args.queries = args.queries or 200
     return args
 
 
@@ -100,9 +114,8 @@ def available_methods(peers):
     return methods
 
 
-def measure(method, data, args):
+def measure(index, args):
     """The result of a method. A peer that fails does not take the others with it: what it has is kept."""
-    index = Index(method, data, args)
     try:
         index.run()
         if index.own and args.growth:
@@ -119,14 +132,18 @@ def measure(method, data, args):
 
 def main():
     args = parse_arguments()
-    os.environ["PGHOST"] = args.host or os.environ.get("PGHOST", "localhost")
-    os.environ["PGPORT"] = args.port or os.environ.get("PGPORT", "5432")
-    methods = available_methods(args.peers)
+    if args.table:
+        data, indexes = load_table(args)
+    else:
+        os.environ["PGHOST"] = args.host or os.environ.get("PGHOST", "localhost")
+        os.environ["PGPORT"] = args.port or os.environ.get("PGPORT", "5432")
+        methods = available_methods(args.peers)
+        data = load_dataset(args.file, args.rows, args.queries, args.k)
+        indexes = [Index(method, data, args) for method in methods]
     if os.getloadavg()[0] > os.cpu_count() / 2:
         print(f"WARNING: this machine is busy (load {os.getloadavg()[0]:.1f}); times will be too long")
-    data = load_dataset(args.file, args.rows, args.queries, args.k)
     args.output.mkdir(parents=True, exist_ok=True)
-    target = args.output / (data.name if args.rows is None else f"{data.name}-{len(data.train)}")
+    target = args.output / (data.name if args.rows is None else f"{data.name}-{data.rows}")
     results, libraries, table = [], [], ""
 
     def save():
@@ -136,8 +153,8 @@ def main():
         target.with_suffix(".txt").write_text(table + "\n", encoding="utf-8")
         write_csv(target.with_suffix(".csv"), results, libraries, data, WORK)
 
-    for method in methods:
-        results.append(measure(method, data, args))
+    for index in indexes:
+        results.append(measure(index, args))
         save()
     if args.libraries:
         libraries = measure_libraries(args.libraries, data, args)

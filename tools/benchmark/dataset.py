@@ -3,7 +3,6 @@
 import pathlib
 import sys
 
-import h5py
 import numpy as np
 from tqdm import tqdm
 
@@ -16,6 +15,8 @@ METRICS = {  # attribute `distance` of the file: operator, operator class
 
 def load_dataset(path, rows, queries, k):
     """A file in the layout of ann-benchmarks, or the first rows and queries of it."""
+    import h5py
+
     with h5py.File(path) as file:
         metric = str(file.attrs.get("distance", "euclidean"))
         if metric not in METRICS:
@@ -35,6 +36,7 @@ class Dataset:
     def __init__(self, name, metric, train, test, k, neighbors=None, spare=None):
         self.name, self.metric, self.train, self.test, self.k = name, metric, train, test, k
         self.spare = train[:0] if spare is None else spare  # rows of the same origin that are not in train
+        self.rows, self.dim = train.shape
         self.operator, self.opclass = METRICS[metric]
         if neighbors is None or neighbors.shape[1] < k:
             neighbors = self.brute_force(max(k, 100))

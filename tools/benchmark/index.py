@@ -30,22 +30,28 @@ class Method:
     setting: str
     values: tuple
     options: str = ""  # the WITH clause; {lists} and {cores} are filled in
+    most: int = 0  # the greatest value of the setting
 
 
 METHODS = (
-    Method("annivf", "ann", "ann.num_leaves_to_search", (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 1024)),
+    Method("annivf", "ann", "ann.num_leaves_to_search", (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 1024),
+           most=16_777_216),
     Method("hnsw", "vector", "hnsw.ef_search", (10, 20, 40, 80, 120, 200, 300, 400, 600, 1000),
-           "m = 16, ef_construction = 64"),
-    Method("ivfflat", "vector", "ivfflat.probes", (1, 2, 4, 8, 16, 32, 64, 128), "lists = {lists}"),
+           "m = 16, ef_construction = 64", most=1000),
+    Method("ivfflat", "vector", "ivfflat.probes", (1, 2, 4, 8, 16, 32, 64, 128), "lists = {lists}", most=32_768),
     Method("vchordrq", "vchord", "vchordrq.probes", (4, 8, 16, 32, 64, 128, 256, 512),
            "options = $$residual_quantization = true\n[build.internal]\nlists = [{lists}]\n"
-           "build_threads = {cores}$$"),
-    Method("diskann", "vectorscale", "diskann.query_search_list_size", (20, 50, 100, 200, 400)),
+           "build_threads = {cores}$$", most=65_535),
+    Method("diskann", "vectorscale", "diskann.query_search_list_size", (20, 50, 100, 200, 400),
+           most=10_000),
 )  # fmt: skip
 
 
 class Index:
     """A method, its database and what was measured there (result)."""
+
+    index_name = "items_index"
+    schema = ""  # of the extension, where it is not in the search path
 
     def __init__(self, method, data, args, name=None):
         self.method, self.data, self.args = method, data, args
@@ -56,7 +62,7 @@ class Index:
             f"SELECT id FROM items ORDER BY embedding {data.operator} "
             f"(SELECT embedding FROM queries WHERE id = {{}}) LIMIT {data.k}"
         )
-        self.result = Result(self.name, rows=len(data.train))
+        self.result = Result(self.name, rows=data.rows)
 
     def say(self, text):
         say(self.name, text)
@@ -130,22 +136,19 @@ class Index:
         settings, data = self.settings(value, **more), self.data
         label = "default" if value is None else f"{self.method.setting}={value}"
         with connect(self.database, **settings) as connection:
-            plan = connection.execute("EXPLAIN " + self.query.format(0)).fetchall()
-            used = any("items_index" in line for (line,) in plan)
+            used = self.is_planned(connection)
             if not used:
-                settings["enable_seqscan"] = "off"
-                connection.execute("SET enable_seqscan = off")
-            judged, query = [], self.query.format("%s")
+                self.turn_off_seqscan(connection, settings)
+            judged = []
             for i in tqdm(range(len(data.test)), self.title(f"recall, {label}"), leave=False, disable=None):
-                ids = [row[0] for row in connection.execute(query, (i,), prepare=True)]
-                judged.append(data.judge(i, ids))
+                judged.append(data.judge(i, self.ask(connection, i)))
             buffers, work = self.work(connection)
         recalls = np.array([recall for recall, _ in judged])
         point = Point(
             label,
             value,
             float(recalls.mean()),
-            self.rate(settings, self.query, repeat=self.args.repeat),
+            self.query_rate(settings),
             worst=float(np.sort(recalls)[: max(1, len(recalls) // 100)].mean()),
             unordered=float(np.mean([not ordered for _, ordered in judged])),
             buffers=buffers,
@@ -159,6 +162,26 @@ class Index:
                  + ("" if used else "  PLANNER CHOSE ANOTHER PLAN, seqscan disabled"))  # fmt: skip
         return point
 
+    def statement(self, i):
+        """The statement of a query."""
+        return self.query.format(i)
+
+    def is_planned(self, connection):
+        """Does the planner take the index?"""
+        plan = connection.execute("EXPLAIN " + self.statement(0)).fetchall()
+        return any(self.index_name in line for (line,) in plan)
+
+    def turn_off_seqscan(self, connection, settings):
+        settings["enable_seqscan"] = "off"
+        connection.execute("SET enable_seqscan = off")
+
+    def ask(self, connection, i):
+        """The answer to a query, for data.judge()."""
+        return [row[0] for row in connection.execute(self.query.format("%s"), (i,), prepare=True)]
+
+    def query_rate(self, settings):
+        return self.rate(settings, self.query, repeat=self.args.repeat)
+
     def rate(self, settings, statement, rows=None, clients=1, repeat=1):
         """Statements per second; {} in the statement is a number below rows, by default of a query."""
         return pgbench(self.database, settings, statement.format(":id"), rows or len(self.data.test),
@@ -166,7 +189,7 @@ class Index:
 
     def explain(self, connection, i):
         """Pages of a query but for the look-up of its vector: (touched, read into shared buffers)."""
-        statement = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) " + self.query.format(i)
+        statement = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) " + self.statement(i)
         top = connection.execute(statement).fetchone()[0][0]["Plan"]
         look_ups = [part for part in top["Plans"] if part["Parent Relationship"] == "InitPlan"]
         hit, read = (
@@ -180,7 +203,7 @@ class Index:
         for i in range(0, len(self.data.test), max(1, len(self.data.test) // 50)):
             touched.append(self.explain(connection, i)[0])
             if self.own:
-                cursor = connection.execute("SELECT * FROM ann_search_stats()")
+                cursor = connection.execute(f"SELECT * FROM {self.schema}ann_search_stats()")
                 counts.append(cursor.fetchone())
         work = dict(zip((c.name for c in cursor.description), np.mean(counts, axis=0))) if cursor else {}
         return float(np.mean(touched)), work

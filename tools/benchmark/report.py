@@ -141,8 +141,8 @@ def curve_table(results):
 def report(results, libraries, data):
     """What is printed: the curves, then annivf's table of ratios, then what its searches do."""
     lines = [
-        f"{data.name}: {len(data.train):,} rows x {data.train.shape[1]}, {data.metric}, {len(data.test)} queries, "
-        f"recall@{data.k}; one client, warm, prepared; queries/s interpolated at equal recall",
+        f"{data.name}: {data.rows:,} rows x {data.dim}, {data.metric}, {len(data.test)} queries, recall@{data.k}; "
+        f"one client, warm, prepared; queries/s interpolated at equal recall",
         "",
         curve_table([*results, *libraries]),
     ]
@@ -165,13 +165,12 @@ def write_csv(path, results, libraries, data, work):
             "queries_per_second", "buffers_per_query", *work, "unordered_share", "index_used",
             "build_seconds", "build_cpu_seconds", "index_bytes", "table_bytes", "inserts_per_second",
         ])  # fmt: skip
-        dim = data.train.shape[1]
         for result in all_results(results, libraries):
             facts = [result.build_seconds, result.build_cpu, result.index_bytes, result.table_bytes, result.insert_rate]
             for p in result.points:
                 measured = [p.recall, p.worst, p.rate, p.buffers, *(p.work.get(name, math.nan) for name in work)]
                 writer.writerow([
-                    data.name, result.rows, dim, data.metric, data.k, result.name, p.setting,
+                    data.name, result.rows, data.dim, data.metric, data.k, result.name, p.setting,
                     *map(number, measured), number(p.unordered), p.index_used, *map(number, facts),
                 ])  # fmt: skip
 
@@ -203,9 +202,10 @@ def draw(path, results, libraries, data):
         inside = result in results
         points = [p for p in result.points if p.value is not None]
         curve = sorted(points, key=lambda p: p.recall) if inside else frontier(points)
-        label = f"{result.name}: build {result.build_seconds:.0f} s"
+        facts = [("build {:.0f} s", result.build_seconds)]
         if inside:
-            label += f", {result.index_bytes / 1e6:.0f} MB, {result.insert_rate:.0f} inserts/s"
+            facts += [("{:.0f} MB", result.index_bytes / 1e6), ("{:.0f} inserts/s", result.insert_rate)]
+        label = f"{result.name}: " + ", ".join(form.format(fact) for form, fact in facts if math.isfinite(fact))
         (line,) = axes.plot([p.recall for p in curve], [p.rate for p in curve], "o-" if inside else ".--",
                             markersize=4, label=label)  # fmt: skip
         for default in (p for p in result.points if p.value is None):
@@ -216,6 +216,6 @@ def draw(path, results, libraries, data):
     axes.grid(True, which="both", alpha=0.3)
     axes.set_xlabel(f"recall@{data.k}")
     axes.set_ylabel("queries per second, one client")
-    axes.set_title(f"{data.name}: {len(data.train):,} × {data.train.shape[1]}, {data.metric} (star: defaults)")
+    axes.set_title(f"{data.name}: {data.rows:,} × {data.dim}, {data.metric} (star: defaults)")
     axes.legend()
     figure.savefig(path, dpi=150)

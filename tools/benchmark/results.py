@@ -45,6 +45,22 @@ class Result:
         return rate_at(self.points, recall)
 
 
+def judge_answer(found, exact, own, k):
+    """(recall, whether it is in ascending order) of an answer: found and exact, lists of (row, distance), one more
+    than k of them where the query is a row of the table itself (own, else None), which is left out, as are rows at no
+    distance. A row as near as the k-th true neighbour is as good an answer."""
+
+    def distances(answer):
+        kept = [distance for row, distance in answer if (own is None or row != own) and not math.isnan(distance)]
+        return kept[:k]
+
+    found, exact = distances(found), distances(exact)
+    if not exact:
+        return 1.0, True
+    hits = sum(distance <= exact[-1] for distance in found)
+    return hits / len(exact), all(left <= right for left, right in zip(found, found[1:]))
+
+
 def frontier(points):
     """The points that no other point beats in recall and speed at once, by recall."""
     best, result = -1.0, []

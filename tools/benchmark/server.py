@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import time
 
 import numpy as np
@@ -25,9 +26,15 @@ def say(who, text):
     print(f"{minutes:3}:{seconds:02}  {who:14} {text}", flush=True)
 
 
+def options_of(settings):
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
+
+
 def connect(database, **settings):
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    return psycopg.connect(dbname=database, options=options, autocommit=True)
+    """A connection to a database by its name, or by a connection string; empty: as the environment says."""
+    if database and "=" not in database and "://" not in database:
+        database = psycopg.conninfo.make_conninfo(dbname=database)
+    return psycopg.connect(database, options=options_of(settings), autocommit=True)
 
 
 def copy_vectors(connection, table, vectors, title):
@@ -107,10 +114,27 @@ def prewarm(database, tables):
 
 def pgbench(database, settings, statement, rows, seconds, repeat=1, clients=1):
     """Statements per second, prepared, :id drawn at random below rows; the median of so many runs."""
-    script = f"\\set id random(0, {rows - 1})\n{statement};\n"
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(clients), "-f", "-", database]
-    environment = {**os.environ, "PGOPTIONS": options}
+    return run_pgbench(
+        database, settings, ["-"], seconds, repeat, clients, f"\\set id random(0, {rows - 1})\n{statement};\n"
+    )
+
+
+def pgbench_any(database, settings, statements, seconds, repeat=1):
+    """Statements per second of one client that draws them at random, each prepared; pgbench takes 128 at most."""
+    with tempfile.TemporaryDirectory() as directory:
+        files = []
+        for i, statement in enumerate(statements[:128]):
+            files.append(pathlib.Path(directory) / str(i))
+            files[-1].write_text(statement + ";\n", encoding="utf-8")
+        return run_pgbench(database, settings, files, seconds, repeat)
+
+
+def run_pgbench(database, settings, files, seconds, repeat=1, clients=1, script=None):
+    command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(clients)]
+    for file in files:
+        command += ["-f", str(file)]
+    command += [database] if database else []
+    environment = {**os.environ, "PGOPTIONS": options_of(settings)}
     rates = []
     for length in (1, *[seconds] * repeat):  # the first run warms up
         done = subprocess.run([*command, "-T", str(length)], input=script, env=environment,

@@ -4,7 +4,7 @@ import math
 import unittest
 
 from .report import fraction, markdown, table_rows, times
-from .results import Point, Result, frontier, rate_at, setting_for, settings_around, work_at
+from .results import Point, Result, frontier, judge_answer, rate_at, setting_for, settings_around, work_at
 
 
 def curve(*points):
@@ -41,6 +41,30 @@ class Curves(unittest.TestCase):
         self.assertEqual(setting_for(CURVE[:2], 0.95), 2)
         self.assertEqual(settings_around([default, *CURVE], (0.95, 0.99)), [2, 4, 8])
         self.assertEqual(settings_around(CURVE[:2], (0.95,)), [1, 2])
+
+
+class Answers(unittest.TestCase):
+    EXACT = [("own", 0.0), ("a", 1.0), ("b", 2.0), ("c", 2.0)]
+
+    def test_share_of_the_nearest(self):
+        self.assertEqual(judge_answer([("a", 1.0), ("d", 3.0)], [("a", 1.0), ("b", 2.0)], None, 2), (0.5, True))
+        self.assertEqual(judge_answer([], [("a", 1.0)], None, 1), (0.0, True))
+        self.assertEqual(judge_answer([("b", 2.0), ("a", 1.0)], [("a", 1.0), ("b", 2.0)], None, 2), (1.0, False))
+
+    def test_the_query_itself_is_left_out(self):
+        self.assertEqual(judge_answer(self.EXACT, self.EXACT, "own", 3), (1.0, True))
+        self.assertEqual(judge_answer([("own", 0.0), ("a", 1.0), ("d", 5.0)], self.EXACT, "own", 2), (0.5, True))
+        # not found, it takes nobody's place
+        self.assertEqual(judge_answer([("a", 1.0), ("b", 2.0), ("d", 5.0)], self.EXACT, "own", 2), (1.0, True))
+
+    def test_equal_distances_are_as_good(self):
+        self.assertEqual(judge_answer([("own", 0.0), ("a", 1.0), ("c", 2.0)], self.EXACT, "own", 2), (1.0, True))
+
+    def test_no_distance_is_no_neighbour(self):
+        nothing = [("a", math.nan), ("b", math.nan)]
+        self.assertEqual(judge_answer(nothing, nothing, None, 2), (1.0, True))
+        some = [("a", 1.0), ("b", math.nan)]
+        self.assertEqual(judge_answer(some, some, None, 2), (1.0, True))
 
 
 class Table(unittest.TestCase):
