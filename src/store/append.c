@@ -110,13 +110,8 @@ create_body(Append *append)
 static void
 edit_exact(Append *append, AnnEdit *edit)
 {
-	bool keep[ANN_TIDS_PER_PAGE];
-
-	if (!BufferIsValid(append->exact))
-		return;
-	memset(keep, true, sizeof(keep));
-	keep[append->exact_position] = false;
-	ann_tids_compact(ann_edit_page(edit, append->exact, false), keep);
+	if (BufferIsValid(append->exact))
+		ann_tids_erase(ann_edit_page(edit, append->exact, false), append->exact_position);
 }
 
 static AnnNodeEntry *

@@ -254,18 +254,6 @@ ann_tids_read(Relation index, bool null_leaf, BlockNumber *blkno, AnnTid *tids)
 	return count;
 }
 
-void
-ann_tids_compact(Page page, const bool *keep)
-{
-	AnnTid *tids = page_tids(page);
-	int kept = 0;
-
-	for (int i = 0; i < page_header(page)->count; i++)
-		if (keep[i])
-			tids[kept++] = tids[i];
-	page_header(page)->count = kept;
-}
-
 bool
 ann_tids_is_empty(Relation index, bool null_leaf)
 {
@@ -282,8 +270,10 @@ int
 ann_tids_find(Page page, const ItemPointerData *tid)
 {
 	AnnTid wanted = ann_tid_from_pointer(tid);
-	int count = Min(page_header(page)->count, ANN_TIDS_PER_PAGE);
+	int count = page_header(page)->count;
 
+	if (count > (int) ANN_TIDS_PER_PAGE)
+		return -1;
 	for (int i = 0; i < count; i++)
 	{
 		AnnTid found = page_tids(page)[i];
@@ -293,6 +283,28 @@ ann_tids_find(Page page, const ItemPointerData *tid)
 			return i;
 	}
 	return -1;
+}
+
+void
+ann_tids_erase(Page page, int position)
+{
+	AnnTid *tids = page_tids(page);
+	int behind = --page_header(page)->count - position;
+
+	memmove(tids + position, tids + position + 1, sizeof(AnnTid) * behind);
+}
+
+/* Of num row identifiers of a page those stay for which keep[i]; the rest closes up. */
+static void
+compact(Page page, const bool *keep, int num)
+{
+	AnnTid *tids = page_tids(page);
+	int kept = 0;
+
+	for (int i = 0; i < num; i++)
+		if (keep[i])
+			tids[kept++] = tids[i];
+	page_header(page)->count = kept;
 }
 
 double
@@ -312,7 +324,7 @@ ann_tids_filter_page(Relation index, Buffer buffer, AnnTidsFilter filter, void *
 		AnnEdit edit;
 
 		ann_edit_begin(&edit, index);
-		ann_tids_compact(ann_edit_page(&edit, buffer, false), keep);
+		compact(ann_edit_page(&edit, buffer, false), keep, count);
 		ann_edit_finish(&edit);
 		ANN_FAULT("tids-erase-done");
 	}

@@ -44,17 +44,14 @@ extern int ann_tids_read(Relation index, bool null_leaf, BlockNumber *blkno, Ann
  */
 extern void ann_tids_check_circle(Relation index, BlockNumber blkno, BlockNumber *num_pages);
 
-/*
- * Erases row identifiers from a page inside an edit: keep[i] says which of the page's count stay;
- * the rest closes up. page: the edit's image.
- */
-extern void ann_tids_compact(Page page, const bool *keep);
-
 /* Has the exact or NULL leaf no rows, as far as its head page tells? */
 extern bool ann_tids_is_empty(Relation index, bool null_leaf);
 
-/* Position of a row on a TIDS page, or -1. */
+/* Position of a row on a TIDS page, or -1, also where the page's count is impossible. */
 extern int ann_tids_find(Page page, const ItemPointerData *tid);
+
+/* Erases that position of the page inside an edit, whose image `page` is. */
+extern void ann_tids_erase(Page page, int position);
 
 /* Says of a row identifier (with its flags) whether it stays. */
 typedef bool (*AnnTidsFilter)(AnnTid tid, void *arg);
