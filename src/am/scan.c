@@ -125,6 +125,7 @@ extend_to_rank(AnnScan *so, double rank)
 	double ahead = rank <= 10 ? 10 : rank * EXTEND_AHEAD;
 	double num_leaves = ann_search_leaves_for(so->search, ahead);
 
+	Assert(so->search != NULL);
 	extend_search(so, Max(num_leaves, so->search->num_searched + 1.0), 2 * ahead);
 }
 

@@ -143,7 +143,7 @@ ann_search_covered_rank(const AnnSearch *search)
 	double ratio = (double) search->num_searched / search->num_first;
 	double rank = growth > 0 ? 10 * pow(ratio, 1 / growth) : INFINITY;
 
-	return ratio < 1 ? 0 : Min(rank, ann_search_live_rows(search) / 2);
+	return ratio < 1 ? 0 : Min(rank, ann_search_live_rows(search) / 2.0);
 }
 
 /* ---- one leaf ---- */

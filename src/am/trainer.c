@@ -128,7 +128,7 @@ static double
 choose_leaves(AnnBuilder *builder, int dim, double rows, double sampled)
 {
 	double leaves = builder->options.num_leaves;
-	double most = builder->memory / 4 / (2.0 * dim * sizeof(float));
+	double most = builder->memory / 4.0 / (2.0 * dim * sizeof(float));
 
 	if (leaves > 0)
 		leaves = Min(leaves, sampled);

@@ -37,7 +37,8 @@ typedef struct Vacuum
 	IndexBulkDeleteCallback callback; /* NULL: only count */
 	void *callback_state;
 	AnnMetaData meta;
-	const AnnModel *model; /* NULL while untrained */
+	const AnnModel *model; /* &copy; NULL while untrained */
+	AnnModel copy;         /* of the one in the relation's cache, which a delay point may empty */
 	AnnLeafVacuum leaf;
 	AnnBodyPages bodies; /* where blocks are long */
 	double exact;        /* rows that stay in the exact leaf */
@@ -185,20 +186,15 @@ vacuum_init(Vacuum *vacuum, IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	vacuum->leaf.stale = palloc0(vacuum->meta.next_leaf / 8 + 1);
 }
 
-/*
- * One pass. The model stands in the relation's cache, which a delay point may empty, so the pass
- * works on a copy of the part it needs.
- */
 static IndexBulkDeleteResult *
 run_pass(Vacuum *vacuum)
 {
-	AnnModel model;
 	bool is_long;
 
 	if (vacuum->meta.model != 0)
 	{
-		model = *ann_model_get(vacuum->index, &vacuum->meta);
-		vacuum->model = &model;
+		vacuum->copy = *ann_model_get(vacuum->index, &vacuum->meta);
+		vacuum->model = &vacuum->copy;
 	}
 	is_long = vacuum->model != NULL && vacuum->model->slots_per_page == 0;
 	if (is_long)

@@ -36,8 +36,9 @@
 
 typedef struct Trainer
 {
-	AnnPq *pq;          /* the layer at hand, as a quantiser of one layer */
-	const AnnPq *below; /* the layer whose rest is trained on; NULL: none is taken off */
+	AnnPq layers[ANN_MAX_LAYERS]; /* each as a quantiser of one layer */
+	AnnPq *pq;                    /* the one at hand */
+	const AnnPq *below;           /* the layer whose rest is trained on; NULL: none is taken off */
 	const float *rows;
 	size_t num_rows;
 	AnnRng rng;
@@ -439,10 +440,10 @@ rows_of_passes(const AnnPq *pq, size_t num_rows, int iterations)
 
 /* One turn of layer `own`, with the other as it is. True: stop. */
 static bool
-joint_pass(Trainer *trainer, const AnnPq *whole, AnnPq layers[ANN_MAX_LAYERS], int own)
+joint_pass(Trainer *trainer, const AnnPq *whole, int own)
 {
-	AnnPq *pq = &layers[own];
-	const AnnPq *other = &layers[1 - own];
+	AnnPq *pq = &trainer->layers[own];
+	const AnnPq *other = &trainer->layers[1 - own];
 	const uint8_t *own_codes = trainer->codes + own * pq->num_blocks;
 	const uint8_t *other_codes = trainer->codes + (1 - own) * pq->num_blocks;
 	size_t stride = joint_stride(trainer->num_rows);
@@ -523,17 +524,16 @@ train_levels(Trainer *trainer, const AnnPq *pq)
 static bool
 train_layers(Trainer *trainer, const AnnPq *whole, int iterations)
 {
-	AnnPq layers[ANN_MAX_LAYERS] = {layer_of(whole, 0), layer_of(whole, whole->layers - 1)};
-
 	for (int i = 0; i < whole->layers; i++)
 	{
-		trainer->pq = &layers[i];
-		trainer->below = i == 0 ? NULL : &layers[0];
+		trainer->layers[i] = layer_of(whole, i);
+		trainer->pq = &trainer->layers[i];
+		trainer->below = i == 0 ? NULL : &trainer->layers[0];
 		if (train_layer(trainer, iterations))
 			return true;
 	}
 	for (int i = 0; i < iterations && whole->layers > 1 && trainer->num_seeds > 0; i++)
-		if (joint_pass(trainer, whole, layers, i % 2))
+		if (joint_pass(trainer, whole, i % 2))
 			return true;
 	return false;
 }

@@ -160,7 +160,7 @@ parse_elements(const char *literal, char **cursor, Element *elements, int *num, 
 	if (**cursor != '}')
 		for (;;)
 		{
-			Element element;
+			Element element = {0};
 
 			if (!parse_element(literal, cursor, &element, escontext))
 				return false;
@@ -243,7 +243,7 @@ ann_sparsevec_in(PG_FUNCTION_ARGS)
 	Element *elements;
 	SparseVector *result;
 	int num;
-	int32 dim;
+	int32 dim = 0;
 
 	if (*cursor != '{')
 	{
