@@ -100,25 +100,6 @@ ann_centroids_rebias(AnnCentroids *set)
 		set->centroid_bias[c] = ann_kernels->norm_squared(set->centroids + c * dim, set->dim);
 }
 
-/*
- * Chunks of a constant length, which compilers vectorise at -O2 too, if each index is plain: gcc
- * makes of a[d + i] four loads of one float.
- */
-void
-ann_subtract(float *out, const float *a, const float *b, int dim)
-{
-	for (; dim >= 16; dim -= 16, a += 16, b += 16, out += 16)
-	{
-		float chunk[16];
-
-		for (int i = 0; i < 16; i++)
-			chunk[i] = a[i] - b[i];
-		memcpy(out, chunk, sizeof(chunk));
-	}
-	for (int d = 0; d < dim; d++)
-		out[d] = a[d] - b[d];
-}
-
 static int
 rows_of(size_t floats, size_t stride)
 {
@@ -152,8 +133,7 @@ ann_gather_put(AnnGather *gather, const float *row, const float *origin)
 {
 	float *out = gather->rows + (size_t) gather->num * gather->stride;
 
-	ann_subtract(out, row, origin, gather->dim);
-	gather->norms[gather->num++] = ann_kernels->norm_squared(out, gather->dim);
+	gather->norms[gather->num++] = ann_kernels->subtract(row, origin, gather->dim, out);
 }
 
 bool
@@ -369,8 +349,8 @@ take_children(Assignment *work, uint32_t parent)
 	{
 		float *child = work->children + (c - first) * work->gather.stride;
 
-		ann_subtract(child, set->centroids + c * dim, set->parents + parent * dim, set->dim);
-		work->children_bias[c - first] = ann_kernels->norm_squared(child, set->dim);
+		work->children_bias[c - first] = ann_kernels->subtract(
+			set->centroids + c * dim, set->parents + parent * dim, set->dim, child);
 	}
 }
 
@@ -485,12 +465,42 @@ add_near(AnnNearLeaf *near, uint32_t leaf, float distance)
 {
 	int place = ANN_NEAR_LEAVES - 1;
 
+	distance = distance < 0 ? 0 : distance;
 	if (!(distance < near[place].distance))
 		return;
 	for (; place > 0 && distance < near[place - 1].distance; place--)
 		near[place] = near[place - 1];
 	near[place].leaf = leaf;
 	near[place].distance = distance;
+}
+
+/*
+ * The same for num leaves from `first` on, of which products with the row and squared norms are given.
+ * Most are too far, so eight are compared at once.
+ */
+static void
+add_several_near(AnnNearLeaf *near, uint32_t first, uint32_t num, float norm, const float *products,
+				 const float *bias)
+{
+	uint32_t c = 0;
+
+	for (; c + 8 <= num; c += 8, products += 8, bias += 8)
+	{
+		float squared[8];
+		int is_near[8];
+		int any = 0;
+
+		for (int i = 0; i < 8; i++)
+			squared[i] = norm + bias[i] - 2 * products[i];
+		for (int i = 0; i < 8; i++)
+			is_near[i] = squared[i] < near[ANN_NEAR_LEAVES - 1].distance;
+		for (int i = 0; i < 8; i++)
+			any |= is_near[i];
+		for (int i = 0; i < 8 && any; i++)
+			add_near(near, first + c + i, squared[i]);
+	}
+	for (int i = 0; c + i < num; i++)
+		add_near(near, first + c + i, norm + bias[i] - 2 * products[i]);
 }
 
 /* Looks into one parent for all rows that visit it. */
@@ -516,17 +526,9 @@ search_near(Assignment *work, uint32_t parent, AnnNearLeaf *near)
 								  work->children + first * gather->stride, gather->stride,
 								  (int) tile, set->dim, work->products, NEAR_TILE);
 			for (int i = 0; i < gather->num; i++, products += NEAR_TILE)
-			{
-				AnnNearLeaf *list = near + (size_t) work->gathered_rows[i] * ANN_NEAR_LEAVES;
-
-				for (uint32_t c = 0; c < tile; c++)
-				{
-					float squared =
-						gather->norms[i] + work->children_bias[first + c] - 2 * products[c];
-
-					add_near(list, first_child + first + c, squared < 0 ? 0 : squared);
-				}
-			}
+				add_several_near(near + (size_t) work->gathered_rows[i] * ANN_NEAR_LEAVES,
+								 first_child + first, tile, gather->norms[i], products,
+								 work->children_bias + first);
 		}
 	}
 }

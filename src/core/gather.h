@@ -69,9 +69,6 @@ extern void ann_gather_put(AnnGather *gather, const float *row, const float *ori
 extern bool ann_gather_nearest(AnnGather *gather, const float *centroids, size_t centroid_stride,
 							   uint32_t num, const float *bias, AnnMeter *meter);
 
-/* out = a - b; out may be a. */
-extern void ann_subtract(float *out, const float *a, const float *b, int dim);
-
 /* Parents of a set of that many centroids, about the square root. */
 extern uint32_t ann_num_parents(uint32_t num_centroids);
 

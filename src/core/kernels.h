@@ -77,13 +77,18 @@ typedef struct AnnKernels
 	 */
 	void (*half_to_float)(const uint16_t *halves, int num, float *out);
 
+	/* out = a - b, for dim >= 0 floats; returns |out|^2. out may be a or b, else they lie apart. */
+	float (*subtract)(const float *a, const float *b, int dim, float *out);
+
 	/*
-	 * In double, where squares of floats neither overflow nor vanish. sum_squares = sum a[d]^2: the
-	 * squares are exact and are added in one order, so it is bit-equal in all variants. power_sum =
+	 * In double, where products of floats neither overflow nor vanish. double_product = <a,b>: the
+	 * products are exact and are added in one order, so it is bit-equal in all variants; so is add,
+	 * sums[d] += row[d]. power_sum =
 	 * sum (|a[d] - b[d]| / unit)^power for whole numbers power >= 1 and unit > 0. linf = the greatest
 	 * |a[d] - b[d]| of finite vectors, bit-equal in all variants. All are 0 for dim = 0.
 	 */
-	double (*sum_squares)(const float *a, int dim);
+	double (*double_product)(const float *a, const float *b, int dim);
+	void (*add)(const float *row, int dim, double *sums);
 	double (*power_sum)(const float *a, const float *b, int dim, double unit, int power);
 	double (*linf)(const float *a, const float *b, int dim);
 	/* In how many places a[d] != b[d]. */

@@ -191,6 +191,35 @@ ann_half_to_float_avx2(const uint16_t *halves, int num, float *out)
 							load_end(ANN_FORM_F16, halves, i, num - i));
 }
 
+float
+ann_subtract_avx2(const float *a, const float *b, int dim, float *out)
+{
+	__m256 even_f32x8 = _mm256_setzero_ps();
+	__m256 odd_f32x8 = even_f32x8;
+	int d = 0;
+
+	for (; d + 16 <= dim; d += 16)
+	{
+		__m256 first_f32x8 = _mm256_sub_ps(_mm256_loadu_ps(a + d), _mm256_loadu_ps(b + d));
+		__m256 second_f32x8 = _mm256_sub_ps(_mm256_loadu_ps(a + d + 8), _mm256_loadu_ps(b + d + 8));
+
+		_mm256_storeu_ps(out + d, first_f32x8);
+		_mm256_storeu_ps(out + d + 8, second_f32x8);
+		even_f32x8 = _mm256_fmadd_ps(first_f32x8, first_f32x8, even_f32x8);
+		odd_f32x8 = _mm256_fmadd_ps(second_f32x8, second_f32x8, odd_f32x8);
+	}
+	for (; d < dim; d += 8)
+	{
+		__m256i mask = first_lanes(dim - d);
+		__m256 last_f32x8 =
+			_mm256_sub_ps(_mm256_maskload_ps(a + d, mask), _mm256_maskload_ps(b + d, mask));
+
+		_mm256_maskstore_ps(out + d, mask, last_f32x8);
+		even_f32x8 = _mm256_fmadd_ps(last_f32x8, last_f32x8, even_f32x8);
+	}
+	return sum_lanes(_mm256_add_ps(even_f32x8, odd_f32x8));
+}
+
 /* In double. */
 
 /* 4 elements, of which those are read that come before count. */
@@ -224,7 +253,7 @@ sum_doubles(const __m256d sum[NUM_DOUBLES])
 }
 
 double
-ann_sum_squares_avx2(const float *a, int dim)
+ann_double_product_avx2(const float *a, const float *b, int dim)
 {
 	__m256d zero = _mm256_setzero_pd();
 	__m256d sum[NUM_DOUBLES] = {zero, zero, zero, zero, zero, zero, zero, zero};
@@ -234,16 +263,30 @@ ann_sum_squares_avx2(const float *a, int dim)
 		for (int i = 0; i < NUM_DOUBLES; i++)
 		{
 			__m256d a_f64x4 = load_doubles(a + d + 4 * i, 4);
+			__m256d b_f64x4 = load_doubles(b + d + 4 * i, 4);
 
-			sum[i] = _mm256_fmadd_pd(a_f64x4, a_f64x4, sum[i]);
+			sum[i] = _mm256_fmadd_pd(a_f64x4, b_f64x4, sum[i]);
 		}
 	for (int i = 0; d < dim; i++, d += 4)
 	{
 		__m256d a_f64x4 = load_doubles(a + d, dim - d);
+		__m256d b_f64x4 = load_doubles(b + d, dim - d);
 
-		sum[i] = _mm256_fmadd_pd(a_f64x4, a_f64x4, sum[i]);
+		sum[i] = _mm256_fmadd_pd(a_f64x4, b_f64x4, sum[i]);
 	}
 	return sum_doubles(sum);
+}
+
+void
+ann_add_avx2(const float *row, int dim, double *sums)
+{
+	int d = 0;
+
+	for (; d + 4 <= dim; d += 4)
+		_mm256_storeu_pd(sums + d,
+						 _mm256_add_pd(_mm256_loadu_pd(sums + d), load_doubles(row + d, 4)));
+	for (; d < dim; d++)
+		sums[d] += row[d];
 }
 
 /* By squaring and multiplying. power >= 1. */

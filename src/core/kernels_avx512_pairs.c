@@ -195,6 +195,36 @@ ann_half_to_float_avx512(const uint16_t *halves, int num, float *out)
 	}
 }
 
+float
+ann_subtract_avx512(const float *a, const float *b, int dim, float *out)
+{
+	__m512 even_f32x16 = _mm512_setzero_ps();
+	__m512 odd_f32x16 = even_f32x16;
+	int d = 0;
+
+	for (; d + 32 <= dim; d += 32)
+	{
+		__m512 first_f32x16 = _mm512_sub_ps(_mm512_loadu_ps(a + d), _mm512_loadu_ps(b + d));
+		__m512 second_f32x16 =
+			_mm512_sub_ps(_mm512_loadu_ps(a + d + 16), _mm512_loadu_ps(b + d + 16));
+
+		_mm512_storeu_ps(out + d, first_f32x16);
+		_mm512_storeu_ps(out + d + 16, second_f32x16);
+		even_f32x16 = _mm512_fmadd_ps(first_f32x16, first_f32x16, even_f32x16);
+		odd_f32x16 = _mm512_fmadd_ps(second_f32x16, second_f32x16, odd_f32x16);
+	}
+	for (; d < dim; d += 16)
+	{
+		__mmask16 mask = (__mmask16) first_lanes(dim - d);
+		__m512 last_f32x16 =
+			_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, a + d), _mm512_maskz_loadu_ps(mask, b + d));
+
+		_mm512_mask_storeu_ps(out + d, mask, last_f32x16);
+		even_f32x16 = _mm512_fmadd_ps(last_f32x16, last_f32x16, even_f32x16);
+	}
+	return _mm512_reduce_add_ps(_mm512_add_ps(even_f32x16, odd_f32x16));
+}
+
 /* In double. */
 
 static ANN_INLINE __m512d
@@ -224,35 +254,45 @@ sum_doubles(Doubles sum)
 }
 
 static ANN_INLINE __m512d
-add_square(__m512d sum_f64x8, const float *a, __mmask8 mask)
+add_product(__m512d sum_f64x8, const float *a, const float *b, __mmask8 mask)
 {
-	__m512d a_f64x8 = load_doubles(a, mask);
-
-	return _mm512_fmadd_pd(a_f64x8, a_f64x8, sum_f64x8);
+	return _mm512_fmadd_pd(load_doubles(a, mask), load_doubles(b, mask), sum_f64x8);
 }
 
 /* One step of 32 elements, of which mask tells those that there are. */
 static ANN_INLINE void
-add_squares(Doubles *sum, const float *a, uint32_t mask)
+add_products(Doubles *sum, const float *a, const float *b, uint32_t mask)
 {
-	sum->s0_f64x8 = add_square(sum->s0_f64x8, a, (__mmask8) mask);
-	sum->s1_f64x8 = add_square(sum->s1_f64x8, a + 8, (__mmask8) (mask >> 8));
-	sum->s2_f64x8 = add_square(sum->s2_f64x8, a + 16, (__mmask8) (mask >> 16));
-	sum->s3_f64x8 = add_square(sum->s3_f64x8, a + 24, (__mmask8) (mask >> 24));
+	sum->s0_f64x8 = add_product(sum->s0_f64x8, a, b, (__mmask8) mask);
+	sum->s1_f64x8 = add_product(sum->s1_f64x8, a + 8, b + 8, (__mmask8) (mask >> 8));
+	sum->s2_f64x8 = add_product(sum->s2_f64x8, a + 16, b + 16, (__mmask8) (mask >> 16));
+	sum->s3_f64x8 = add_product(sum->s3_f64x8, a + 24, b + 24, (__mmask8) (mask >> 24));
 }
 
 double
-ann_sum_squares_avx512(const float *a, int dim)
+ann_double_product_avx512(const float *a, const float *b, int dim)
 {
 	__m512d zero = _mm512_setzero_pd();
 	Doubles sum = {zero, zero, zero, zero};
 	int d = 0;
 
 	for (; d + ANN_DOUBLE_LANES <= dim; d += ANN_DOUBLE_LANES)
-		add_squares(&sum, a + d, UINT32_MAX);
+		add_products(&sum, a + d, b + d, UINT32_MAX);
 	if (d < dim)
-		add_squares(&sum, a + d, first_lanes(dim - d));
+		add_products(&sum, a + d, b + d, first_lanes(dim - d));
 	return sum_doubles(sum);
+}
+
+void
+ann_add_avx512(const float *row, int dim, double *sums)
+{
+	int d = 0;
+
+	for (; d + 8 <= dim; d += 8)
+		_mm512_storeu_pd(sums + d,
+						 _mm512_add_pd(_mm512_loadu_pd(sums + d), load_doubles(row + d, 0xff)));
+	for (; d < dim; d++)
+		sums[d] += row[d];
 }
 
 /* By squaring and multiplying. power >= 1. */

@@ -188,6 +188,32 @@ ann_half_to_float_neon(const uint16_t *halves, int num, float *out)
 	}
 }
 
+float
+ann_subtract_neon(const float *a, const float *b, int dim, float *out)
+{
+	float32x4_t even_f32x4 = vdupq_n_f32(0);
+	float32x4_t odd_f32x4 = even_f32x4;
+	float rest = 0;
+	int d = 0;
+
+	for (; d + 8 <= dim; d += 8)
+	{
+		float32x4_t first_f32x4 = vsubq_f32(vld1q_f32(a + d), vld1q_f32(b + d));
+		float32x4_t second_f32x4 = vsubq_f32(vld1q_f32(a + d + 4), vld1q_f32(b + d + 4));
+
+		vst1q_f32(out + d, first_f32x4);
+		vst1q_f32(out + d + 4, second_f32x4);
+		even_f32x4 = vfmaq_f32(even_f32x4, first_f32x4, first_f32x4);
+		odd_f32x4 = vfmaq_f32(odd_f32x4, second_f32x4, second_f32x4);
+	}
+	for (; d < dim; d++)
+	{
+		out[d] = a[d] - b[d];
+		rest += out[d] * out[d];
+	}
+	return vaddvq_f32(vaddq_f32(even_f32x4, odd_f32x4)) + rest;
+}
+
 /* In double. */
 
 /* 2 elements, of which the second is zero where count is 1. */
@@ -212,7 +238,7 @@ sum_doubles(const float64x2_t sum[NUM_DOUBLES])
 }
 
 double
-ann_sum_squares_neon(const float *a, int dim)
+ann_double_product_neon(const float *a, const float *b, int dim)
 {
 	float64x2_t sum[NUM_DOUBLES];
 	int d = 0;
@@ -223,16 +249,29 @@ ann_sum_squares_neon(const float *a, int dim)
 		for (int i = 0; i < NUM_DOUBLES; i++)
 		{
 			float64x2_t a_f64x2 = load_doubles(a + d + 2 * i, 2);
+			float64x2_t b_f64x2 = load_doubles(b + d + 2 * i, 2);
 
-			sum[i] = vfmaq_f64(sum[i], a_f64x2, a_f64x2);
+			sum[i] = vfmaq_f64(sum[i], a_f64x2, b_f64x2);
 		}
 	for (int i = 0; d < dim; i++, d += 2)
 	{
 		float64x2_t a_f64x2 = load_doubles(a + d, dim - d);
+		float64x2_t b_f64x2 = load_doubles(b + d, dim - d);
 
-		sum[i] = vfmaq_f64(sum[i], a_f64x2, a_f64x2);
+		sum[i] = vfmaq_f64(sum[i], a_f64x2, b_f64x2);
 	}
 	return sum_doubles(sum);
+}
+
+void
+ann_add_neon(const float *row, int dim, double *sums)
+{
+	int d = 0;
+
+	for (; d + 2 <= dim; d += 2)
+		vst1q_f64(sums + d, vaddq_f64(vld1q_f64(sums + d), load_doubles(row + d, 2)));
+	for (; d < dim; d++)
+		sums[d] += row[d];
 }
 
 /* By squaring and multiplying. power >= 1. */

@@ -24,7 +24,7 @@ typedef enum AnnForm
 	ANN_FORM_F16,
 } AnnForm;
 
-/* Partial sums of sum_squares: as many in every variant, so that all give the same bits. */
+/* Partial sums of double_product: as many in every variant, so that all give the same bits. */
 #define ANN_DOUBLE_LANES 32
 
 #define ANN_DECLARE_PAIR_KERNELS(isa)                                                              \
@@ -39,7 +39,9 @@ typedef enum AnnForm
 	extern void ann_half_cosine_parts_##isa(const uint16_t *a, const uint16_t *b, int dim,         \
 											float parts[3]);                                       \
 	extern void ann_half_to_float_##isa(const uint16_t *halves, int num, float *out);              \
-	extern double ann_sum_squares_##isa(const float *a, int dim);                                  \
+	extern float ann_subtract_##isa(const float *a, const float *b, int dim, float *out);          \
+	extern double ann_double_product_##isa(const float *a, const float *b, int dim);               \
+	extern void ann_add_##isa(const float *row, int dim, double *sums);                            \
 	extern double ann_power_sum_##isa(const float *a, const float *b, int dim, double unit,        \
 									  int power);                                                  \
 	extern double ann_linf_##isa(const float *a, const float *b, int dim);                         \
@@ -77,8 +79,9 @@ typedef enum AnnForm
 	.cosine_parts = ann_cosine_parts_##isa, .half_l2_squared = ann_half_l2_squared_##isa,          \
 	.half_inner_product = ann_half_inner_product_##isa, .half_l1 = ann_half_l1_##isa,              \
 	.half_cosine_parts = ann_half_cosine_parts_##isa, .half_to_float = ann_half_to_float_##isa,    \
-	.sum_squares = ann_sum_squares_##isa, .power_sum = ann_power_sum_##isa,                        \
-	.linf = ann_linf_##isa, .num_different = ann_num_different_##isa
+	.subtract = ann_subtract_##isa, .double_product = ann_double_product_##isa,                    \
+	.add = ann_add_##isa, .power_sum = ann_power_sum_##isa, .linf = ann_linf_##isa,                \
+	.num_different = ann_num_different_##isa
 
 ANN_DECLARE_PAIR_KERNELS(scalar);
 ANN_DECLARE_BIT_KERNELS(scalar);

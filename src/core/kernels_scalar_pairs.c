@@ -118,6 +118,14 @@ ann_half_to_float_scalar(const uint16_t *halves, int num, float *out)
 		out[i] = ann_half_to_float(halves[i]);
 }
 
+float
+ann_subtract_scalar(const float *a, const float *b, int dim, float *out)
+{
+	for (int d = 0; d < dim; d++)
+		out[d] = a[d] - b[d];
+	return ann_norm_squared_scalar(out, dim);
+}
+
 /* In double. */
 
 /* Lane l to lane l + 16, + 8, and so on: the order of every variant. */
@@ -131,17 +139,24 @@ doubles_sum(double sum[ANN_DOUBLE_LANES])
 }
 
 double
-ann_sum_squares_scalar(const float *a, int dim)
+ann_double_product_scalar(const float *a, const float *b, int dim)
 {
 	double sum[ANN_DOUBLE_LANES] = {0};
 	int d = 0;
 
 	for (; d + ANN_DOUBLE_LANES <= dim; d += ANN_DOUBLE_LANES)
 		for (int lane = 0; lane < ANN_DOUBLE_LANES; lane++)
-			sum[lane] += (double) a[d + lane] * (double) a[d + lane];
+			sum[lane] += (double) a[d + lane] * (double) b[d + lane];
 	for (; d < dim; d++)
-		sum[d % ANN_DOUBLE_LANES] += (double) a[d] * (double) a[d];
+		sum[d % ANN_DOUBLE_LANES] += (double) a[d] * (double) b[d];
 	return doubles_sum(sum);
+}
+
+void
+ann_add_scalar(const float *row, int dim, double *sums)
+{
+	for (int d = 0; d < dim; d++)
+		sums[d] += row[d];
 }
 
 double

@@ -67,19 +67,6 @@ choose_centroids(AnnLloyd *lloyd, AnnRun *run, uint32_t wanted)
 	return false;
 }
 
-/* Adds a row to a sum; chunks of a constant length, which compilers vectorise at -O2 too. */
-static void
-add_row(double *restrict sum, const float *restrict row, size_t dim)
-{
-	size_t d = 0;
-
-	for (; d + 16 <= dim; d += 16)
-		for (int i = 0; i < 16; i++)
-			sum[d + i] += row[d + i];
-	for (; d < dim; d++)
-		sum[d] += row[d];
-}
-
 /* The mean of a run's rows becomes the origin. True: stop. */
 static bool
 choose_origin(AnnLloyd *lloyd, const AnnRun *run)
@@ -87,7 +74,7 @@ choose_origin(AnnLloyd *lloyd, const AnnRun *run)
 	memset(lloyd->sums, 0, lloyd->dim * sizeof(double));
 	for (size_t i = 0; i < run->num_rows; i++)
 	{
-		add_row(lloyd->sums, ann_run_row(lloyd, run, i), lloyd->dim);
+		ann_kernels->add(ann_run_row(lloyd, run, i), (int) lloyd->dim, lloyd->sums);
 		if (ann_meter_spend(&lloyd->meter, lloyd->dim))
 			return true;
 	}
@@ -104,8 +91,7 @@ centroids_to_origin(AnnLloyd *lloyd, AnnRun *run)
 	{
 		float *centroid = run->centroids + c * lloyd->dim;
 
-		ann_subtract(centroid, centroid, lloyd->origin, (int) lloyd->dim);
-		lloyd->bias[c] = ann_kernels->norm_squared(centroid, (int) lloyd->dim);
+		lloyd->bias[c] = ann_kernels->subtract(centroid, lloyd->origin, (int) lloyd->dim, centroid);
 	}
 }
 
@@ -120,7 +106,7 @@ void
 ann_lloyd_add(AnnLloyd *lloyd, uint32_t centroid, const float *row)
 {
 	lloyd->counts[centroid]++;
-	add_row(lloyd->sums + centroid * lloyd->dim, row, lloyd->dim);
+	ann_kernels->add(row, (int) lloyd->dim, lloyd->sums + centroid * lloyd->dim);
 }
 
 /* Fills the gather with the run's rows from place start on. */

@@ -99,21 +99,6 @@ ann_pq_encode(const AnnPq *pq, const float *x, uint8_t *codes, float *scratch)
 								  pq->width, codes);
 }
 
-/* <a,b> in double, by four chains, so that the latency of an addition does not rule. */
-static double
-inner_product(const float *a, const float *b, int dim)
-{
-	double sum[4] = {0};
-	int d = 0;
-
-	for (; d + 4 <= dim; d += 4)
-		for (int i = 0; i < 4; i++)
-			sum[i] += (double) a[d + i] * b[d + i];
-	for (; d < dim; d++)
-		sum[0] += (double) a[d] * b[d];
-	return (sum[0] + sum[2]) + (sum[1] + sum[3]);
-}
-
 /* The scale of a row before rounding: 0 where residual or code is zero. */
 static double
 row_scale(double rr, double ru, double uu)
@@ -135,10 +120,10 @@ static bool
 set_factors(AnnCodeForm form, const float *x, const float *r, const float *u, int dim,
 			AnnFactors *factors)
 {
-	double rr = inner_product(r, r, dim);
-	double ru = inner_product(r, u, dim);
-	double uu = inner_product(u, u, dim);
-	double xu = inner_product(x, u, dim);
+	double rr = ann_kernels->double_product(r, r, dim);
+	double ru = ann_kernels->double_product(r, u, dim);
+	double uu = ann_kernels->double_product(u, u, dim);
+	double xu = ann_kernels->double_product(x, u, dim);
 	double scale = row_scale(rr, ru, uu);
 	double b;
 	double ee;
@@ -152,7 +137,7 @@ set_factors(AnnCodeForm form, const float *x, const float *r, const float *u, in
 	s = ann_bf16_to_float(factors->s);
 	ee = rr - 2 * s * ru + s * s * uu;
 	err = sqrt((ee > 0 ? ee : 0) + rr * 0x1p-40) + sqrt(rr) * 0x1p-24;
-	b = form == ANN_CODE_L2 ? 2 * s * xu - rr : s * xu - inner_product(x, r, dim);
+	b = form == ANN_CODE_L2 ? 2 * s * xu - rr : s * xu - ann_kernels->double_product(x, r, dim);
 	if (!(err <= FLT_MAX) || !(fabs(b) <= FLT_MAX))
 		return false;
 	err_float = (float) err;
@@ -161,6 +146,17 @@ set_factors(AnnCodeForm form, const float *x, const float *r, const float *u, in
 	factors->err = ann_bf16_from_float_up(err_float);
 	factors->b = (float) b;
 	return isfinite(s) && isfinite(ann_bf16_to_float(factors->err));
+}
+
+/* out = x times a factor, in chunks of a constant length, which gcc vectorises at -O2. */
+static void
+scale_row(const float *x, double factor, int dim, float *out)
+{
+	for (; dim >= 8; dim -= 8, x += 8, out += 8)
+		for (int i = 0; i < 8; i++)
+			out[i] = (float) (x[i] * factor);
+	for (int d = 0; d < dim; d++)
+		out[d] = (float) (x[d] * factor);
 }
 
 size_t
@@ -180,9 +176,11 @@ ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float
 
 	if (ann_form_is_absolute(form) && pq->quantizer != ANN_QUANTIZER_FLAT)
 		return ann_absolute_encode(pq, form, x, codes, factors, scratch);
-	for (int d = 0; d < pq->dim; d++)
-		residual[d] = x[d] - (centroid == NULL ? 0 : centroid[d]);
-	norm = sqrt(inner_product(residual, residual, pq->dim));
+	if (centroid == NULL)
+		memcpy(residual, x, (size_t) pq->dim * sizeof(float));
+	else
+		ann_kernels->subtract(x, centroid, pq->dim, residual);
+	norm = sqrt(ann_kernels->double_product(residual, residual, pq->dim));
 	if (!isfinite(norm))
 		return false;
 	if (pq->quantizer == ANN_QUANTIZER_FLAT)
@@ -190,8 +188,7 @@ ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float
 		*factors = (AnnFactors){.err = ANN_BF16_INFINITY};
 		return true;
 	}
-	for (int d = 0; d < pq->dim; d++)
-		unit[d] = norm == 0 ? 0 : (float) (residual[d] / norm);
+	scale_row(residual, norm == 0 ? 0 : 1 / norm, pq->dim, unit);
 	for (size_t d = (size_t) pq->dim; d < padded_dim; d++)
 		unit[d] = 0;
 	ann_pq_encode(pq, unit, codes, unit + padded_dim);

@@ -55,7 +55,7 @@ find_gains(AnnLloyd *lloyd, const AnnRun *run)
 		uint32_t c = run->assigned[i];
 		float to_centroid, to_member;
 
-		ann_subtract(relative, row, lloyd->origin, dim);
+		ann_kernels->subtract(row, lloyd->origin, dim, relative);
 		to_centroid = ann_kernels->l2_squared(relative, run->centroids + c * lloyd->dim, dim);
 		to_member = ann_kernels->l2_squared(row, ann_run_row(lloyd, run, lloyd->members[c]), dim);
 		if (to_member < to_centroid)
@@ -125,9 +125,8 @@ move_centroid(AnnLloyd *lloyd, AnnRun *run, uint32_t from, uint32_t to)
 {
 	float *centroid = run->centroids + from * lloyd->dim;
 
-	ann_subtract(centroid, ann_run_row(lloyd, run, lloyd->members[to]), lloyd->origin,
-				 (int) lloyd->dim);
-	lloyd->bias[from] = ann_kernels->norm_squared(centroid, (int) lloyd->dim);
+	lloyd->bias[from] = ann_kernels->subtract(ann_run_row(lloyd, run, lloyd->members[to]),
+											  lloyd->origin, (int) lloyd->dim, centroid);
 	lloyd->losses[lloyd->absorbers[from]] = INFINITY;
 	lloyd->losses[from] = lloyd->losses[to] = INFINITY;
 	lloyd->gains[from] = lloyd->gains[to] = 0;

@@ -19,8 +19,7 @@ ann_soar_second(const AnnCentroids *set, float lambda, const float *row, const A
 	float norm2;
 	float origin;
 
-	ann_subtract(residual, row, centroid, set->dim);
-	norm2 = ann_kernels->norm_squared(residual, set->dim);
+	norm2 = ann_kernels->subtract(row, centroid, set->dim, residual);
 	if (!(norm2 > 0))
 		return ANN_NO_LEAF;
 	origin = ann_kernels->inner_product(residual, centroid, set->dim);

@@ -80,7 +80,7 @@ ann_vector_check_same_dims(const Vector *a, const Vector *b)
 double
 ann_vector_norm_of(const float *x, int dim)
 {
-	return sqrt(ann_kernels->sum_squares(x, dim));
+	return sqrt(ann_kernels->double_product(x, x, dim));
 }
 
 /*

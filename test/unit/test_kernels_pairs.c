@@ -1,6 +1,6 @@
 /*
  * test_kernels_pairs.c
- *	  Every variant of the kernels of two vectors of halves, of those that sum in double, and of strings
+ *	  Every variant of the kernels of two vectors of halves, of those in double, of differences, and of strings
  *	  of bits. (test_kernels_float.c has the sums over two vectors of floats.)
  */
 #include "core/half.h"
@@ -129,7 +129,65 @@ wide_floats(int arena, int dim, bool wide)
 }
 
 static void
-test_sum_squares(const AnnKernels *kernels)
+test_subtract(const AnnKernels *kernels)
+{
+	Point point = {0, 0};
+	int dim;
+
+	for (int i = 0; (dim = test_dim(i)) >= 0; i++)
+	{
+		float *a = arena_buffer(ARENA_FLOATS_A, sizeof(float) * dim, 0);
+		float *b = arena_buffer(ARENA_FLOATS_B, sizeof(float) * dim, 0);
+		float *out = arena_buffer(ARENA_B, sizeof(float) * dim, 0);
+		double exact = 0;
+		bool same = true;
+		float norm2;
+
+		random_floats(a, dim);
+		random_floats(b, dim);
+		norm2 = kernels->subtract(a, b, dim, out);
+		for (int d = 0; d < dim; d++)
+		{
+			float difference = a[d] - b[d];
+
+			same &= out[d] == difference;
+			exact += (double) difference * difference;
+		}
+		point_check(&point, same, "dim %d: not a - b", dim);
+		point_check(&point, fabs(norm2 - exact) <= 1e-5 * exact, "dim %d: %.9g not %.17g", dim,
+					norm2, exact);
+		point_check(&point, kernels->subtract(a, b, dim, a) == norm2, "dim %d: onto a", dim);
+		for (int d = 0; d < dim; d++)
+			same &= a[d] == out[d];
+		point_check(&point, same, "dim %d: onto a, other differences", dim);
+	}
+	point_done(&point, "subtract");
+}
+
+static void
+test_add(const AnnKernels *kernels)
+{
+	Point point = {0, 0};
+	int dim;
+
+	for (int i = 0; (dim = test_dim(i)) >= 0; i++)
+	{
+		float *row = wide_floats(ARENA_FLOATS_A, dim, true);
+		double *sums = arena_buffer(ARENA_B, sizeof(double) * dim, 0);
+		bool same = true;
+
+		for (int d = 0; d < dim; d++)
+			sums[d] = d * 0.125;
+		kernels->add(row, dim, sums);
+		for (int d = 0; d < dim; d++)
+			same &= sums[d] == d * 0.125 + row[d];
+		point_check(&point, same, "dim %d: other sums", dim);
+	}
+	point_done(&point, "add");
+}
+
+static void
+test_double_product(const AnnKernels *kernels)
 {
 	Point point = {0, 0};
 	int dim;
@@ -138,18 +196,23 @@ test_sum_squares(const AnnKernels *kernels)
 		for (int wide = 0; wide < 2; wide++)
 		{
 			float *a = wide_floats(ARENA_FLOATS_A, dim, wide);
-			double sum = kernels->sum_squares(a, dim);
-			double reference = ann_kernels_scalar.sum_squares(a, dim);
+			float *b = wide_floats(ARENA_FLOATS_B, dim, wide);
+			double sum = kernels->double_product(a, b, dim);
+			double reference = ann_kernels_scalar.double_product(a, b, dim);
 			double exact = 0;
+			double terms = 0;
 
 			for (int d = 0; d < dim; d++)
-				exact += (double) a[d] * a[d];
-			point_check(&point, fabs(sum - exact) <= 1e-13 * exact, "dim %d: %.17g not %.17g", dim,
+			{
+				exact += (double) a[d] * b[d];
+				terms += fabs((double) a[d] * b[d]);
+			}
+			point_check(&point, fabs(sum - exact) <= 1e-13 * terms, "dim %d: %.17g not %.17g", dim,
 						sum, exact);
 			point_check(&point, same_bits(&sum, &reference, sizeof(sum)),
 						"dim %d: not the scalar variant's bits", dim);
 		}
-	point_done(&point, "sum_squares");
+	point_done(&point, "double_product");
 }
 
 static void
@@ -258,13 +321,15 @@ main(void)
 	const AnnKernels *kernels;
 
 	arena_open(ARENA_A, sizeof(uint16_t) * 2 * MAX_DIM + 4096);
-	arena_open(ARENA_B, sizeof(uint16_t) * MAX_DIM + 4096);
+	arena_open(ARENA_B, sizeof(double) * MAX_DIM + 4096);
 	arena_open(ARENA_FLOATS_A, sizeof(float) * MAX_DIM + 4096);
 	arena_open(ARENA_FLOATS_B, sizeof(float) * MAX_DIM + 4096);
 	for (int i = 0; (kernels = tested_kernels(i, &point_variant)) != NULL; i++)
 	{
 		test_halves(kernels);
-		test_sum_squares(kernels);
+		test_subtract(kernels);
+		test_add(kernels);
+		test_double_product(kernels);
 		test_power_sum(kernels);
 		test_linf(kernels);
 		test_bits(kernels);
