@@ -60,6 +60,12 @@ typedef struct AnnSample
 	double nulls;
 } AnnSample;
 
+/*
+ * Vectors of more dimensions are long: by themselves they get coarser codes, smaller leaves and a
+ * narrower bound.
+ */
+#define ANN_LONG_DIM 256
+
 struct AnnCalibrator;
 
 typedef struct AnnBuilder

@@ -36,8 +36,12 @@
 /* Share of pseudo-queries' neighbours whose leaves must be searched, and the margin on top. */
 #define COVERAGE 0.97
 #define LEAVES_MARGIN 1.3
-/* Share of the true neighbours that must lie within z standard deviations. */
+/*
+ * Share of the true neighbours that must lie within z standard deviations; of long vectors fewer, as a
+ * row costs more to read there than the leaf more that makes up for it.
+ */
 #define BOUND_COVERAGE 0.985
+#define BOUND_COVERAGE_LONG 0.95
 /* The same where so many leaves are searched that the bound would be what recall fails for. */
 #define WIDE_COVERAGE 0.997
 /* Variance that the rounded table may add to the code's own before it gets 16 bits (SIFT: .006). */
@@ -554,7 +558,10 @@ calibrate_bound(AnnCalibrator *calibrator, AnnCalibrationData *calibration, bool
 		}
 	if (num > 0)
 	{
-		calibration->z = Max(1, Min(6, quantile(deviations, num, BOUND_COVERAGE)));
+		double share =
+			calibrator->builder->meta.dim > ANN_LONG_DIM ? BOUND_COVERAGE_LONG : BOUND_COVERAGE;
+
+		calibration->z = Max(1, Min(6, quantile(deviations, num, share)));
 		calibration->z_wide = Max(1, Min(6, quantile(deviations, num, WIDE_COVERAGE)));
 	}
 	*table16 = table_variance > TABLE_VARIANCE * variance;

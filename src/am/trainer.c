@@ -52,7 +52,7 @@ ann_builder_auto_width(int dim, int layers, bool is_absolute)
 
 	if (dim <= 32 || is_absolute)
 		return least;
-	return Max(dim <= 256 ? 2 : 4, least);
+	return Max(dim <= ANN_LONG_DIM ? 2 : 4, least);
 }
 
 static uint32
@@ -105,7 +105,7 @@ choose_code(AnnBuilder *builder)
 static double
 rows_per_leaf(int dim)
 {
-	return dim > 256 ? ROWS_PER_WIDE_LEAF : ROWS_PER_LEAF;
+	return dim > ANN_LONG_DIM ? ROWS_PER_WIDE_LEAF : ROWS_PER_LEAF;
 }
 
 static AnnKmeansParams
