@@ -437,8 +437,8 @@ main(void)
 		tap_diag("kernels %s", ann_kernels->name);
 		test_all();
 	}
-	test_interrupts(ANN_QUANTIZER_PQ, 2, 1, 12000);
-	test_interrupts(ANN_QUANTIZER_PQ, 2, 2, 1500);
-	test_interrupts(ANN_QUANTIZER_SQ8, 1, 2, 200000);
+	test_interrupts(ANN_QUANTIZER_PQ, 2, 1, 3000);
+	test_interrupts(ANN_QUANTIZER_PQ, 2, 2, 400);
+	test_interrupts(ANN_QUANTIZER_SQ8, 1, 2, 90000);
 	return tap_done();
 }
