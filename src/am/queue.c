@@ -12,7 +12,9 @@
 
 #include <math.h>
 
-#include "am/scan.h"
+#include "miscadmin.h"
+
+#include "am/queue.h"
 
 /* A queue of fewer items in memory could not spill. */
 #define MIN_ITEMS 4
