@@ -396,6 +396,87 @@ CREATE FUNCTION ann_simd() RETURNS text
 	LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION ann_simd() IS 'kernels in use, chosen by the setting ann.simd';
 
+-- conditions on a distance that an index answers: l2_within(column, q, r) is column <<->> vector_ball(q, r), and
+-- both have one C function, by which the planner's support function knows a function's operator
+
+CREATE FUNCTION within_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ann_within_support'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION within_support(internal) IS 'planner support for conditions on a distance';
+
+CREATE FUNCTION within_sel(internal, oid, internal, integer) RETURNS float8
+	AS 'MODULE_PATHNAME', 'ann_within_sel'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION within_sel(internal, oid, internal, integer) IS 'restriction selectivity of conditions on a distance';
+
+CREATE TYPE vector_ball AS (center vector, radius float8);
+COMMENT ON TYPE vector_ball IS 'what is nearer to center than radius';
+
+CREATE FUNCTION vector_ball(center vector, radius float8) RETURNS vector_ball
+	AS 'MODULE_PATHNAME', 'ann_ball'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vector_ball(vector, float8) IS 'center and radius';
+
+CREATE FUNCTION l2_within(vector, vector, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_l2_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION l2_within(vector, vector, float8) IS 'Euclidean distance less than radius';
+
+CREATE FUNCTION l2_within(vector, vector_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_l2_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION l2_within(vector, vector_ball) IS 'Euclidean distance less than radius';
+
+CREATE OPERATOR <<->> (
+	LEFTARG = vector, RIGHTARG = vector_ball, FUNCTION = l2_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<->> (vector, vector_ball) IS 'Euclidean distance from center less than radius';
+
+CREATE FUNCTION ip_within(vector, vector, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_ip_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION ip_within(vector, vector, float8) IS 'negative inner product less than radius';
+
+CREATE FUNCTION ip_within(vector, vector_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_ip_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION ip_within(vector, vector_ball) IS 'negative inner product less than radius';
+
+CREATE OPERATOR <<#>> (
+	LEFTARG = vector, RIGHTARG = vector_ball, FUNCTION = ip_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<#>> (vector, vector_ball) IS 'negative inner product from center less than radius';
+
+CREATE FUNCTION cosine_within(vector, vector, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_cosine_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION cosine_within(vector, vector, float8) IS 'cosine distance less than radius';
+
+CREATE FUNCTION cosine_within(vector, vector_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_cosine_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION cosine_within(vector, vector_ball) IS 'cosine distance less than radius';
+
+CREATE OPERATOR <<=>> (
+	LEFTARG = vector, RIGHTARG = vector_ball, FUNCTION = cosine_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<=>> (vector, vector_ball) IS 'cosine distance from center less than radius';
+
+CREATE FUNCTION l1_within(vector, vector, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_l1_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION l1_within(vector, vector, float8) IS 'L1 distance less than radius';
+
+CREATE FUNCTION l1_within(vector, vector_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_l1_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION l1_within(vector, vector_ball) IS 'L1 distance less than radius';
+
+CREATE OPERATOR <<+>> (
+	LEFTARG = vector, RIGHTARG = vector_ball, FUNCTION = l1_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<+>> (vector, vector_ball) IS 'L1 distance from center less than radius';
+
 -- access method annivf
 
 CREATE FUNCTION annivf_handler(internal) RETURNS index_am_handler
@@ -428,18 +509,22 @@ COMMENT ON FUNCTION annivf_vector_l1_support(internal) IS 'annivf support';
 
 CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING annivf AS
 	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
+	OPERATOR 2 <<->> (vector, vector_ball),
 	FUNCTION 1 annivf_vector_l2_support(internal);
 
 CREATE OPERATOR CLASS vector_ip_ops FOR TYPE vector USING annivf AS
 	OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
+	OPERATOR 2 <<#>> (vector, vector_ball),
 	FUNCTION 1 annivf_vector_ip_support(internal);
 
 CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING annivf AS
 	OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
+	OPERATOR 2 <<=>> (vector, vector_ball),
 	FUNCTION 1 annivf_vector_cosine_support(internal);
 
 CREATE OPERATOR CLASS vector_l1_ops FOR TYPE vector USING annivf AS
 	OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
+	OPERATOR 2 <<+>> (vector, vector_ball),
 	FUNCTION 1 annivf_vector_l1_support(internal);
 
 -- maintenance of indexes
@@ -633,6 +718,44 @@ CREATE OPERATOR <%> (
 );
 COMMENT ON OPERATOR <%> (bit, bit) IS 'Jaccard distance';
 
+CREATE TYPE bit_ball AS (center pg_catalog.bit, radius float8);
+COMMENT ON TYPE bit_ball IS 'what is nearer to center than radius';
+
+CREATE FUNCTION bit_ball(center bit, radius float8) RETURNS bit_ball
+	AS 'MODULE_PATHNAME', 'ann_ball'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION bit_ball(bit, float8) IS 'center and radius';
+
+CREATE FUNCTION hamming_within(bit, bit, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_hamming_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10 SUPPORT within_support;
+COMMENT ON FUNCTION hamming_within(bit, bit, float8) IS 'Hamming distance less than radius';
+
+CREATE FUNCTION hamming_within(bit, bit_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_hamming_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10 SUPPORT within_support;
+COMMENT ON FUNCTION hamming_within(bit, bit_ball) IS 'Hamming distance less than radius';
+
+CREATE OPERATOR <<~>> (
+	LEFTARG = bit, RIGHTARG = bit_ball, FUNCTION = hamming_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<~>> (bit, bit_ball) IS 'Hamming distance from center less than radius';
+
+CREATE FUNCTION jaccard_within(bit, bit, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_jaccard_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10 SUPPORT within_support;
+COMMENT ON FUNCTION jaccard_within(bit, bit, float8) IS 'Jaccard distance less than radius';
+
+CREATE FUNCTION jaccard_within(bit, bit_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_jaccard_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10 SUPPORT within_support;
+COMMENT ON FUNCTION jaccard_within(bit, bit_ball) IS 'Jaccard distance less than radius';
+
+CREATE OPERATOR <<%>> (
+	LEFTARG = bit, RIGHTARG = bit_ball, FUNCTION = jaccard_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<%>> (bit, bit_ball) IS 'Jaccard distance from center less than radius';
+
 CREATE FUNCTION annivf_bit_hamming_support(internal) RETURNS internal
 	AS 'MODULE_PATHNAME', 'ann_bit_hamming_support'
 	LANGUAGE C IMMUTABLE PARALLEL SAFE;
@@ -645,10 +768,12 @@ COMMENT ON FUNCTION annivf_bit_jaccard_support(internal) IS 'annivf support';
 
 CREATE OPERATOR CLASS bit_hamming_ops DEFAULT FOR TYPE bit USING annivf AS
 	OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+	OPERATOR 2 <<~>> (bit, bit_ball),
 	FUNCTION 1 annivf_bit_hamming_support(internal);
 
 CREATE OPERATOR CLASS bit_jaccard_ops FOR TYPE bit USING annivf AS
 	OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
+	OPERATOR 2 <<%>> (bit, bit_ball),
 	FUNCTION 1 annivf_bit_jaccard_support(internal);
 
 -- sparsevec: bytes, texts and names equal pgvector's; hashing is ours. Where another type has a
@@ -1279,6 +1404,76 @@ CREATE AGGREGATE sum(halfvec) (
 );
 COMMENT ON AGGREGATE sum(halfvec) IS 'sum of each element';
 
+-- halfvec: conditions on a distance
+
+CREATE TYPE halfvec_ball AS (center halfvec, radius float8);
+COMMENT ON TYPE halfvec_ball IS 'what is nearer to center than radius';
+
+CREATE FUNCTION halfvec_ball(center halfvec, radius float8) RETURNS halfvec_ball
+	AS 'MODULE_PATHNAME', 'ann_ball'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION halfvec_ball(halfvec, float8) IS 'center and radius';
+
+CREATE FUNCTION l2_within(halfvec, halfvec, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_halfvec_l2_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION l2_within(halfvec, halfvec, float8) IS 'Euclidean distance less than radius';
+
+CREATE FUNCTION l2_within(halfvec, halfvec_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_halfvec_l2_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION l2_within(halfvec, halfvec_ball) IS 'Euclidean distance less than radius';
+
+CREATE OPERATOR <<->> (
+	LEFTARG = halfvec, RIGHTARG = halfvec_ball, FUNCTION = l2_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<->> (halfvec, halfvec_ball) IS 'Euclidean distance from center less than radius';
+
+CREATE FUNCTION ip_within(halfvec, halfvec, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_halfvec_ip_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION ip_within(halfvec, halfvec, float8) IS 'negative inner product less than radius';
+
+CREATE FUNCTION ip_within(halfvec, halfvec_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_halfvec_ip_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION ip_within(halfvec, halfvec_ball) IS 'negative inner product less than radius';
+
+CREATE OPERATOR <<#>> (
+	LEFTARG = halfvec, RIGHTARG = halfvec_ball, FUNCTION = ip_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<#>> (halfvec, halfvec_ball) IS 'negative inner product from center less than radius';
+
+CREATE FUNCTION cosine_within(halfvec, halfvec, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_halfvec_cosine_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION cosine_within(halfvec, halfvec, float8) IS 'cosine distance less than radius';
+
+CREATE FUNCTION cosine_within(halfvec, halfvec_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_halfvec_cosine_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION cosine_within(halfvec, halfvec_ball) IS 'cosine distance less than radius';
+
+CREATE OPERATOR <<=>> (
+	LEFTARG = halfvec, RIGHTARG = halfvec_ball, FUNCTION = cosine_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<=>> (halfvec, halfvec_ball) IS 'cosine distance from center less than radius';
+
+CREATE FUNCTION l1_within(halfvec, halfvec, radius float8) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_halfvec_l1_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION l1_within(halfvec, halfvec, float8) IS 'L1 distance less than radius';
+
+CREATE FUNCTION l1_within(halfvec, halfvec_ball) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'ann_halfvec_l1_within'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 SUPPORT within_support;
+COMMENT ON FUNCTION l1_within(halfvec, halfvec_ball) IS 'L1 distance less than radius';
+
+CREATE OPERATOR <<+>> (
+	LEFTARG = halfvec, RIGHTARG = halfvec_ball, FUNCTION = l1_within, RESTRICT = within_sel, JOIN = contjoinsel
+);
+COMMENT ON OPERATOR <<+>> (halfvec, halfvec_ball) IS 'L1 distance from center less than radius';
+
 -- halfvec: operator classes of annivf
 
 CREATE FUNCTION annivf_halfvec_l2_support(internal) RETURNS internal
@@ -1303,18 +1498,22 @@ COMMENT ON FUNCTION annivf_halfvec_l1_support(internal) IS 'annivf support';
 
 CREATE OPERATOR CLASS halfvec_l2_ops DEFAULT FOR TYPE halfvec USING annivf AS
 	OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+	OPERATOR 2 <<->> (halfvec, halfvec_ball),
 	FUNCTION 1 annivf_halfvec_l2_support(internal);
 
 CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING annivf AS
 	OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+	OPERATOR 2 <<#>> (halfvec, halfvec_ball),
 	FUNCTION 1 annivf_halfvec_ip_support(internal);
 
 CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING annivf AS
 	OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+	OPERATOR 2 <<=>> (halfvec, halfvec_ball),
 	FUNCTION 1 annivf_halfvec_cosine_support(internal);
 
 CREATE OPERATOR CLASS halfvec_l1_ops FOR TYPE halfvec USING annivf AS
 	OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
+	OPERATOR 2 <<+>> (halfvec, halfvec_ball),
 	FUNCTION 1 annivf_halfvec_l1_support(internal);
 
 -- halfvec and sparsevec

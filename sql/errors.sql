@@ -121,7 +121,7 @@ DROP OPERATOR === (vector, vector);
 DROP FUNCTION same;
 
 -- no support function, too many, wrong ones
-SELECT error_of('CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS OPERATOR 2 <-> (vector, vector) FOR ORDER BY float_ops');
+SELECT error_of('CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS OPERATOR 3 <-> (vector, vector) FOR ORDER BY float_ops');
 SELECT error_of('CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS FUNCTION 2 annivf_vector_l2_support(internal)');
 CREATE OPERATOR CLASS bad_ops FOR TYPE vector USING annivf AS
 	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops;

@@ -3,14 +3,10 @@
  *	  The rows within a distance of a vector as an SQL function.
  *
  * NOTES
- *	  The ordered scan serves it, with nothing held back: a row that turns up too late for its place in
- *	  the order is within the radius all the same. The first row beyond the radius ends the search, as
- *	  everything that the scan has not read by then has a greater key. How many leaves that takes is
- *	  the scan's decision: each row returned asks for more (src/am/search.c).
+ *	  The scan ends at the radius by itself, as one of a plan with a condition on the distance does
+ *	  (am/scan.c). How many leaves that takes is its decision: each row returned asks for more.
  */
 #include "postgres.h"
-
-#include <math.h>
 
 #include "access/genam.h"
 #include "fmgr.h"
@@ -20,21 +16,22 @@
 #include "compat.h"
 
 #include "admin/searcher.h"
+#include "types/ball.h"
 #include "types/vector.h"
 
-/* The rows of a search with distances below the radius, into a queue that sorts them. */
+/* The rows of a search within the radius, into a queue that sorts them. */
 static void
-collect_rows(AnnSearcher *searcher, const AnnScanRequest *request, double radius, AnnQueue *queue)
+collect_rows(AnnSearcher *searcher, const AnnScanRequest *request, AnnQueue *queue)
 {
 	IndexScanDesc scan = ann_searcher_begin(searcher, request);
 	AnnFound found;
 
-	/* Order by estimates ends there, too; the rows themselves are held to their true distances. */
-	while (ann_searcher_next(searcher, scan, &found) && ann_scan_distance(scan) < radius)
+	while (ann_searcher_next(searcher, scan, &found))
 	{
 		AnnQueueItem item = {found.distance, ann_tid_from_pointer(&found.tid), 0};
 
-		if (found.distance < radius)
+		/* The scan may have gone by estimates. */
+		if (found.distance < request->radius)
 			ann_queue_push(queue, &item);
 	}
 	index_endscan(scan);
@@ -63,8 +60,8 @@ put_rows(AnnQueue *queue, ReturnSetInfo *result)
  * ann_range_search(index regclass, q vector, radius float8, num_leaves_to_search int DEFAULT NULL)
  * returns setof (ctid tid, distance float8): rows whose distance (the index's operator's) is less than
  * the radius, in ascending order. The radius is in the operator's unit, so of an inner product mostly
- * negative. All of those where all leaves are searched and all candidates reordered; else those that an
- * ordered scan finds before it meets a row beyond the radius. Errors as of ann_search;
+ * negative. All of those where all leaves are searched and all candidates reordered; else those that the
+ * leaves hold which an ordered scan would search for so many rows. Errors as of ann_search;
  * INVALID_PARAMETER_VALUE for a radius of NaN. A quarter of work_mem, then temporary files, beside what
  * a scan takes.
  */
@@ -72,10 +69,10 @@ ANN_FUNCTION(ann_range_search);
 Datum
 ann_range_search(PG_FUNCTION_ARGS)
 {
-	AnnScanRequest request = {.num_candidates = -1, .num_rows = 1, .any_order = true};
+	AnnScanRequest request = {
+		.num_candidates = -1, .num_rows = 1, .has_radius = true, .any_order = true};
 	AnnSearcher searcher;
 	AnnQueue queue;
-	double radius;
 
 	InitMaterializedSRF(fcinfo, 0);
 	request.num_leaves = ann_searcher_count(fcinfo, 3, "num_leaves_to_search", 1);
@@ -83,13 +80,11 @@ ann_range_search(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	request.query = PG_GETARG_VECTOR(1)->x;
 	request.dim = PG_GETARG_VECTOR(1)->dim;
-	radius = PG_GETARG_FLOAT8(2);
-	if (isnan(radius))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("radius must not be NaN")));
+	request.radius = PG_GETARG_FLOAT8(2);
+	ann_ball_check_radius(request.radius);
 	ann_searcher_open(&searcher, PG_GETARG_OID(0));
 	ann_queue_init(&queue, CurrentMemoryContext, ANN_SHARE_READY);
-	collect_rows(&searcher, &request, radius, &queue);
+	collect_rows(&searcher, &request, &queue);
 	put_rows(&queue, (ReturnSetInfo *) fcinfo->resultinfo);
 	ann_queue_close(&queue);
 	ann_searcher_close(&searcher);

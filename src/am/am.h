@@ -18,8 +18,10 @@
 /* Support function 1 of every operator class: returns a pointer to a static AnnTypeSupport. */
 #define ANN_SUPPORT_PROC 1
 #define ANN_NUM_SUPPORT_PROCS 1
-/* The ordering operator of every class. */
+/* The ordering operator of every class; the search operator of a class that has one. */
 #define ANN_ORDER_STRATEGY 1
+#define ANN_WITHIN_STRATEGY 2
+#define ANN_NUM_STRATEGIES 2
 
 /*
  * What the access method must know of an indexed type and its metric; no type OID anywhere, so that
@@ -38,6 +40,8 @@ typedef struct AnnTypeSupport
 	 * The SQL operator's own result for two float arrays, bit for bit. May be infinite or NaN.
 	 */
 	double (*distance)(const float *a, const float *b, int dim);
+	/* The function of the search operator: is that distance less than a radius (types/ball.h)? */
+	PGFunction within;
 } AnnTypeSupport;
 
 typedef enum AnnIterativeScan
@@ -110,6 +114,8 @@ extern int ann_effective_candidates(Relation index);
  */
 extern const AnnTypeSupport *ann_support_get(Relation index);
 extern const AnnTypeSupport *ann_support_of(const FmgrInfo *function);
+/* That which has a function for its search operator; NULL: no class of ours has. */
+extern const AnnTypeSupport *ann_support_of_within(const FmgrInfo *function);
 /* Dimensions of the indexed column by its type modifier; 0: it does not tell. */
 extern int ann_column_dim(Relation index);
 
@@ -139,6 +145,12 @@ annivf_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 				  IndexBulkDeleteCallback callback, void *callback_state);
 extern IndexBulkDeleteResult *
 annivf_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
+
+/*
+ * within.c: the conditions of a path that its index answers. Does the scan end at a radius: is there no
+ * ordering operator, or one of the same query as a condition?
+ */
+extern bool ann_within_ends(const struct IndexPath *path);
 
 /* cost.c */
 extern void annivf_costestimate(struct PlannerInfo *root, struct IndexPath *path, double loop_count,

@@ -11,6 +11,10 @@
  *	  leaves, all heap rows, so that a query without LIMIT sorts. It stays so where settings cut the
  *	  scan short, for a plan that loses rows must not be the cheap one.
  *
+ *	  A scan that ends at a radius has its last row where the estimate of the rows within says
+ *	  (within.c), and n(r) of its rank for its leaves. Rows of it are read by this method and then by
+ *	  the executor, which finds their pages in memory: they are charged once, by cost_index().
+ *
  *	  All costs are finite: the planner subtracts them from one another.
  */
 #include "postgres.h"
@@ -21,6 +25,7 @@
 #include "nodes/pathnodes.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "utils/selfuncs.h"
 
 #include "am/am.h"
 
@@ -55,6 +60,8 @@ typedef struct IndexFacts
 	double first_leaves; /* n(10) */
 	double growth;       /* of n(r) */
 	double distance_cost;
+	double last_rank; /* of the last row that a scan returns */
+	bool ends;        /* at a radius */
 } IndexFacts;
 
 /* An index that somebody only imagines (hypopg): what automatic settings would give. */
@@ -92,19 +99,33 @@ read_index(Oid index_oid, IndexFacts *facts)
 	index_close(index, NoLock);
 }
 
+/* Also the selectivity of what the scan ends at. */
 static void
-gather_facts(PlannerInfo *root, IndexPath *path, IndexFacts *facts)
+gather_facts(PlannerInfo *root, IndexPath *path, IndexFacts *facts, Selectivity *selectivity)
 {
 	IndexOptInfo *index = path->indexinfo;
-	QualCost order_by;
+	List *quals = get_quals_from_indexclauses(path->indexclauses);
+	QualCost distances;
 
 	memset(facts, 0, sizeof(*facts));
 	facts->num_rows = Max(index->tuples, 1);
 	facts->entries = 1;
 	facts->heap_pages = Max(index->rel->pages, 1);
 	facts->index_pages = Max(index->pages, 1);
-	cost_qual_eval(&order_by, path->indexorderbys, root);
-	facts->distance_cost = order_by.per_tuple;
+	/* One distance a row, of the order or of the first condition. */
+	cost_qual_eval(&distances,
+				   path->indexorderbys != NIL ? path->indexorderbys : list_make1(linitial(quals)),
+				   root);
+	facts->distance_cost = distances.per_tuple;
+	facts->last_rank = facts->num_rows;
+	facts->ends = ann_within_ends(path);
+	*selectivity = 1;
+	if (facts->ends)
+	{
+		*selectivity = clauselist_selectivity(root, add_predicate_to_index_quals(index, quals),
+											  index->rel->relid, JOIN_INNER, NULL);
+		facts->last_rank = Min(Max(*selectivity * index->rel->tuples, 1), facts->num_rows);
+	}
 	if (index->hypothetical)
 		imagine_index(facts);
 	else
@@ -114,29 +135,36 @@ gather_facts(PlannerInfo *root, IndexPath *path, IndexFacts *facts)
 	facts->entry_bytes = facts->num_blocks / 2 + 20;
 }
 
-/* Leaves that scan.c searches before it returns the row of a rank. */
+/* Leaves that scan.c searches before it returns the row of a rank, where no setting stops it. */
 static double
-leaves_for(const IndexFacts *facts, double rank)
+all_leaves_for(const IndexFacts *facts, double rank)
 {
 	double wanted = facts->first_leaves * pow(Max(rank / 10, 1), facts->growth);
 
-	if (ann_iterative_scan == ANN_ITERATIVE_OFF)
-		wanted = facts->first_leaves;
-	else
-		wanted = Max(wanted, 2 * rank * facts->num_leaves / facts->num_rows);
-	if (ann_max_leaves_to_search > 0)
-		wanted = Min(wanted, ann_max_leaves_to_search);
-	return Min(ceil(wanted), facts->num_leaves);
+	wanted = Max(wanted, 2 * rank * facts->num_leaves / facts->num_rows);
+	return Max(Min(ceil(wanted), facts->num_leaves), 1);
 }
 
-/* Rows of the heap that are read for those up to a rank. */
+/* Those that it searches as it is set. */
 static double
-rows_for(const IndexFacts *facts, double rank)
+leaves_for(const IndexFacts *facts, double rank)
+{
+	double wanted = ann_iterative_scan == ANN_ITERATIVE_OFF ? Max(facts->first_leaves, 1)
+															: all_leaves_for(facts, rank);
+
+	if (ann_max_leaves_to_search > 0)
+		wanted = Min(wanted, ann_max_leaves_to_search);
+	return wanted;
+}
+
+/* Rows of the heap that are read for those up to a rank, from so many leaves. */
+static double
+rows_for(const IndexFacts *facts, double rank, double num_leaves)
 {
 	double rows = REORDER_FIRST + REORDER_EACH * rank;
 
 	if (facts->flat)
-		rows = facts->num_rows * leaves_for(facts, rank) / facts->num_leaves;
+		rows = facts->num_rows * num_leaves / facts->num_leaves;
 	return Min(rows, facts->num_rows);
 }
 
@@ -174,6 +202,13 @@ cost_leaves(PlannerInfo *root, const IndexFacts *facts, double num_leaves, doubl
 			   (num_leaves * codes * facts->num_blocks * COST_CODE_BLOCK + pages * COST_PAGE);
 }
 
+/* Pages of so many rows of the heap. */
+static Cost
+cost_pages(PlannerInfo *root, const IndexFacts *facts, double num_rows, double loop_count)
+{
+	return random_page_cost * pages_read(root, facts, num_rows, facts->heap_pages, loop_count);
+}
+
 /*
  * Rows read from the heap, with their distances, put in order. Vectors out of line cost more than
  * that, but the planner counts no TOAST page of any plan: if this one did, it would lose against a
@@ -182,11 +217,19 @@ cost_leaves(PlannerInfo *root, const IndexFacts *facts, double num_leaves, doubl
 static Cost
 cost_rows(PlannerInfo *root, const IndexFacts *facts, double num_rows, double loop_count)
 {
-	double pages = pages_read(root, facts, num_rows, facts->heap_pages, loop_count);
 	double compares = log2(Max(num_rows, 2));
 
-	return random_page_cost * pages +
+	return cost_pages(root, facts, num_rows, loop_count) +
 		   num_rows * (cpu_tuple_cost + facts->distance_cost + 2 * cpu_operator_cost * compares);
+}
+
+/* A scan up to a rank that searches so many leaves. */
+static Cost
+cost_up_to(PlannerInfo *root, const IndexFacts *facts, double rank, double num_leaves,
+		   double loop_count)
+{
+	return cost_centroids(facts) + cost_leaves(root, facts, num_leaves, loop_count) +
+		   cost_rows(root, facts, rows_for(facts, rank, num_leaves), loop_count);
 }
 
 /* The exact leaf of an untrained index: every row, in heap order. */
@@ -224,26 +267,26 @@ annivf_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost 
 		*total_cost = *startup_cost;
 		return;
 	}
-	if (path->indexorderbys == NIL)
+	if (path->indexorderbys == NIL && path->indexclauses == NIL)
 	{
 		*startup_cost = COST_USELESS;
 		*total_cost = *startup_cost;
 		return;
 	}
-	gather_facts(root, path, &facts);
+	gather_facts(root, path, &facts, selectivity);
 	if (facts.num_leaves == 0)
 	{
 		*startup_cost = cost_untrained(&facts);
 		*total_cost = *startup_cost;
 		return;
 	}
-	share = path->path.rows / facts.num_rows;
+	share = path->path.rows / facts.last_rank;
 	share = Min(Max(share, 1 / facts.num_rows), 1);
-	rank = Min(num_wanted / share, facts.num_rows);
-	*startup_cost = cost_centroids(&facts) +
-					cost_leaves(root, &facts, Max(leaves_for(&facts, rank), 1), loop_count) +
-					cost_rows(root, &facts, rows_for(&facts, rank), loop_count);
-	*total_cost = cost_centroids(&facts) + cost_leaves(root, &facts, facts.num_leaves, loop_count) +
-				  cost_rows(root, &facts, facts.num_rows, loop_count);
+	rank = Min(num_wanted / share, facts.last_rank);
+	*startup_cost = cost_up_to(root, &facts, rank, leaves_for(&facts, rank), loop_count);
+	*total_cost = cost_up_to(root, &facts, facts.last_rank, all_leaves_for(&facts, facts.last_rank),
+							 loop_count);
+	if (facts.ends)
+		*total_cost -= cost_pages(root, &facts, facts.last_rank, loop_count);
 	*total_cost = Max(*total_cost, *startup_cost);
 }

@@ -74,6 +74,16 @@ annivf_property(Oid index_oid, int attno, IndexAMProperty prop, const char *prop
 	return true;
 }
 
+/* Is the function of an operator one of those that tell whether a distance is less than a radius? */
+static const AnnTypeSupport *
+support_of_operator(Oid operator)
+{
+	FmgrInfo info;
+
+	fmgr_info(get_opcode(operator), &info);
+	return ann_support_of_within(&info);
+}
+
 /* One operator of a family, checked; false with an INFO when it cannot be right. */
 static bool
 operator_is_valid(Form_pg_amop amop)
@@ -82,9 +92,13 @@ operator_is_valid(Form_pg_amop amop)
 		amop->amoplefttype == amop->amoprighttype && get_op_rettype(amop->amopopr) == FLOAT8OID &&
 		opfamily_can_sort_type(amop->amopsortfamily, FLOAT8OID))
 		return true;
+	if (amop->amopstrategy == ANN_WITHIN_STRATEGY && amop->amoppurpose == AMOP_SEARCH &&
+		get_typtype(amop->amoprighttype) == TYPTYPE_COMPOSITE &&
+		support_of_operator(amop->amopopr) != NULL)
+		return true;
 	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				   errmsg("operator %s of access method annivf is not an ordering operator that "
-						  "returns double precision",
+				   errmsg("operator %s of access method annivf is neither an ordering operator "
+						  "that returns double precision nor a search operator of annivf's",
 						  get_opname(amop->amopopr))));
 	return false;
 }
@@ -101,57 +115,58 @@ procedure_is_valid(Form_pg_amproc amproc)
 	return false;
 }
 
-/* Do operator and support function of a class speak of the same metric, and of its type? */
+/* What a class has of its own type in its family. */
+typedef struct Members
+{
+	Oid order; /* ordering operator */
+	int num_orders;
+	Oid within; /* search operator */
+	int num_withins;
+	Oid function; /* support function */
+	int num_functions;
+} Members;
+
+/* Do operators and support function of a class speak of the same metric, and of its type? */
 static bool
-members_agree(Form_pg_opclass opclass, Oid operator, Oid function)
+members_agree(Form_pg_opclass opclass, const Members *members)
 {
 	const AnnTypeSupport *support;
 	const AnnMetricTraits *traits;
+	const char *operator= get_opname(members->order);
 	FmgrInfo info;
 
-	fmgr_info(function, &info);
+	fmgr_info(members->function, &info);
 	support = ann_support_of(&info);
 	if (support == NULL)
+	{
 		ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 					   errmsg("support function %s of operator class \"%s\" is none of annivf",
-							  get_func_name(function), NameStr(opclass->opcname))));
-	else
-	{
-		traits = ann_metric_traits(support->metric);
-		if (strcmp(get_opname(operator), traits->operator) == 0 &&
-			(opclass->opcintype == BITOID) == traits->is_bits &&
-			get_typlen(opclass->opcintype) == -1)
-			return true;
-		ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-					   errmsg("support function %s does not fit operator %s of type %s",
-							  get_func_name(function), get_opname(operator),
-							  format_type_be(opclass->opcintype))));
+							  get_func_name(members->function), NameStr(opclass->opcname))));
+		return false;
 	}
+	traits = ann_metric_traits(support->metric);
+	if (strcmp(operator, traits->operator) == 0 &&
+		(opclass->opcintype == BITOID) == traits->is_bits && get_typlen(opclass->opcintype) == -1)
+	{
+		if (members->num_withins == 0 || support_of_operator(members->within) == support)
+			return true;
+		operator= get_opname(members->within);
+	}
+	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				   errmsg("support function %s does not fit operator %s of type %s",
+						  get_func_name(members->function), operator,
+						  format_type_be(opclass->opcintype))));
 	return false;
 }
 
-/*
- * SELECT amvalidate(oid): exactly one ordering operator and one support function of annivf's, which
- * belong to each other and to the type.
- */
+/* Looks at all members of a class's family, of which others may be those of other classes. */
 static bool
-annivf_validate(Oid opclass_oid)
+members_are_valid(Form_pg_opclass opclass, Members *members)
 {
-	HeapTuple tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass_oid));
-	Form_pg_opclass opclass;
-	CatCList *operators;
-	CatCList *procedures;
-	Oid operator= InvalidOid;
-	Oid function = InvalidOid;
-	int num_operators = 0;
-	int num_procedures = 0;
+	CatCList *operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(opclass->opcfamily));
+	CatCList *procedures = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(opclass->opcfamily));
 	bool valid = true;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator class %u", opclass_oid);
-	opclass = (Form_pg_opclass) GETSTRUCT(tuple);
-	operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(opclass->opcfamily));
-	procedures = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(opclass->opcfamily));
 	for (int i = 0; i < operators->n_members; i++)
 	{
 		Form_pg_amop amop = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
@@ -159,8 +174,16 @@ annivf_validate(Oid opclass_oid)
 		valid = operator_is_valid(amop) && valid;
 		if (amop->amoplefttype != opclass->opcintype)
 			continue;
-		operator= amop->amopopr;
-		num_operators++;
+		if (amop->amopstrategy == ANN_WITHIN_STRATEGY)
+		{
+			members->within = amop->amopopr;
+			members->num_withins++;
+		}
+		else
+		{
+			members->order = amop->amopopr;
+			members->num_orders++;
+		}
 	}
 	for (int i = 0; i < procedures->n_members; i++)
 	{
@@ -169,21 +192,41 @@ annivf_validate(Oid opclass_oid)
 		valid = procedure_is_valid(amproc) && valid;
 		if (amproc->amproclefttype != opclass->opcintype)
 			continue;
-		function = amproc->amproc;
-		num_procedures++;
+		members->function = amproc->amproc;
+		members->num_functions++;
 	}
-	if (num_operators != 1 || num_procedures != ANN_NUM_SUPPORT_PROCS)
+	ReleaseCatCacheList(procedures);
+	ReleaseCatCacheList(operators);
+	return valid;
+}
+
+/*
+ * SELECT amvalidate(oid): exactly one ordering operator and one support function of annivf's, and at most
+ * one search operator, which belong to each other and to the type.
+ */
+static bool
+annivf_validate(Oid opclass_oid)
+{
+	HeapTuple tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass_oid));
+	Form_pg_opclass opclass;
+	Members members = {0};
+	bool valid;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator class %u", opclass_oid);
+	opclass = (Form_pg_opclass) GETSTRUCT(tuple);
+	valid = members_are_valid(opclass, &members);
+	if (members.num_orders != 1 || members.num_withins > 1 ||
+		members.num_functions != ANN_NUM_SUPPORT_PROCS)
 	{
 		ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-					   errmsg("operator class \"%s\" of access method annivf needs one operator "
-							  "and one support function",
+					   errmsg("operator class \"%s\" of access method annivf needs one ordering "
+							  "operator, one support function and at most one search operator",
 							  NameStr(opclass->opcname))));
 		valid = false;
 	}
 	else if (valid)
-		valid = members_agree(opclass, operator, function);
-	ReleaseCatCacheList(procedures);
-	ReleaseCatCacheList(operators);
+		valid = members_agree(opclass, &members);
 	ReleaseSysCache(tuple);
 	return valid;
 }
@@ -195,7 +238,7 @@ ann_annivf_handler(PG_FUNCTION_ARGS)
 {
 	IndexAmRoutine *routine = makeNode(IndexAmRoutine);
 
-	routine->amstrategies = ANN_ORDER_STRATEGY;
+	routine->amstrategies = ANN_NUM_STRATEGIES;
 	routine->amsupport = ANN_NUM_SUPPORT_PROCS;
 	routine->amcanorderbyop = true;
 	routine->amoptionalkey = true;

@@ -13,12 +13,19 @@
 /* Candidates read at a time when the bound says when to stop. */
 #define BOUND_BATCH 8
 
-/* A row with its distance: to be returned in order, or too late for that. */
+/* A row with its distance: not to be returned, to be returned in order, or too late for that. */
 static void
 queue_row(AnnScan *so, AnnTid tid, double distance, uint16 flags)
 {
 	AnnQueueItem item = {distance, tid, flags};
 
+	if (so->request.has_radius && !(distance < so->request.radius))
+	{
+		so->saw_beyond |= !isnan(distance);
+		return;
+	}
+	if (so->search != NULL)
+		so->num_fruitful = so->search->num_searched;
 	if (!so->any_order && distance < so->last_distance)
 	{
 		so->stats.held_back++;
@@ -113,10 +120,12 @@ ann_rows_next(AnnScan *so)
 	}
 	else
 	{
-		/* What lies above the best row read need not be read for it. */
+		/* What lies above the best row read need not be read for it, nor what is beyond the radius. */
+		max_key = so->radius_key;
 		if (head != NULL && !isnan(head->distance))
-			max_key = ann_query_key(so->support->metric, head->distance);
-		num = ann_model_is_flat(&so->search->model) ? ANN_MAX_BATCH : BOUND_BATCH;
+			max_key = Min(max_key, ann_query_key(so->support->metric, head->distance));
+		num = so->request.any_order || ann_model_is_flat(&so->search->model) ? ANN_MAX_BATCH
+																			 : BOUND_BATCH;
 	}
 	num = ann_search_take(so->search, candidates, num, max_key);
 	if (so->num_candidates > 0)

@@ -22,6 +22,8 @@
  *	  whenever leaves were added or the queue has run dry, and what was read goes out in order. 0
  *	  replaces the reading: a candidate enters the queue with its estimate for a distance.
  *
+ *	  Where a scan with a radius ends: radius.c.
+ *
  *	  Nothing is locked or pinned between calls.
  */
 #include "postgres.h"
@@ -37,9 +39,6 @@
 
 #include "am/scan.h"
 #include "am/support.h"
-
-/* Ranks covered beyond the one that asked for more leaves, as a factor. */
-#define EXTEND_AHEAD 1.3
 
 /* Of the scan that last returned a row or ended; for inspection. */
 static AnnScanStats last_stats;
@@ -122,7 +121,7 @@ extend_search(AnnScan *so, double num_leaves, double num_rows)
 static void
 extend_to_rank(AnnScan *so, double rank)
 {
-	double ahead = rank <= 10 ? 10 : rank * EXTEND_AHEAD;
+	double ahead = rank <= 10 ? 10 : rank * ANN_EXTEND_AHEAD;
 	double num_leaves = ann_search_leaves_for(so->search, ahead);
 
 	Assert(so->search != NULL);
@@ -155,7 +154,7 @@ extend_further(AnnScan *so)
 	num_searched = so->search->num_searched;
 	if (num_searched < so->limit)
 	{
-		extend_search(so, Max(num_searched * EXTEND_AHEAD, num_searched + 1), 0);
+		extend_search(so, Max(num_searched * ANN_EXTEND_AHEAD, num_searched + 1), 0);
 		return true;
 	}
 	if (so->is_capped && !so->said_so)
@@ -213,6 +212,8 @@ start_search(AnnScan *so, Relation index, const AnnMetaData *meta, const float *
 	so->search = NULL;
 	so->covered_rank = INFINITY;
 	so->is_capped = false;
+	so->saw_beyond = false;
+	so->num_fruitful = 0;
 	if (meta->model == 0)
 		return;
 	num_first = so->request.num_leaves > 0 ? so->request.num_leaves : ann_effective_leaves(index);
@@ -263,8 +264,8 @@ static void
 start_scan(IndexScanDesc scan, AnnScan *so)
 {
 	Relation index = scan->indexRelation;
-	const float *query = so->request.query;
-	int dim = so->request.dim;
+	const AnnScanRequest *request = &so->request;
+	bool has_order;
 	AnnMetaData meta;
 
 	if (!IsMVCCSnapshot(scan->xs_snapshot))
@@ -283,15 +284,22 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 		so->reorder_is_open = true;
 		MemoryContextSwitchTo(old);
 	}
-	if (query == NULL && scan->numberOfOrderBys > 0 &&
-		(scan->orderByData[0].sk_flags & SK_ISNULL) == 0)
-		query = ann_query_copy(so->support, scan->orderByData[0].sk_argument, &dim);
+	if (request->query == NULL && !ann_keys_read(scan, so->support, &so->request, &so->recheck))
+	{
+		so->phase = ANN_SCAN_DONE;
+		return;
+	}
 	read_exact_leaf(so, index, &meta);
-	if (query != NULL && meta.dim != 0 && meta.dim != (uint32) dim)
-		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-						errmsg("different %s %u and %d", so->support->sizes, meta.dim, dim)));
-	if (query != NULL && !ann_query_orders_nothing(so->support, query, dim))
-		start_ordered(so, index, &meta, query, dim);
+	if (request->query != NULL && meta.dim != 0 && meta.dim != (uint32) request->dim)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("different %s %u and %d", so->support->sizes, meta.dim, request->dim)));
+	has_order = request->query != NULL &&
+				!ann_query_orders_nothing(so->support, request->query, request->dim);
+	if (!ann_radius_set(so) || (request->has_radius && !has_order))
+		so->phase = ANN_SCAN_DONE;
+	else if (has_order)
+		start_ordered(so, index, &meta, request->query, request->dim);
 	else
 	{
 		ann_stream_all(&so->stream, index, &meta, &so->exact, &so->reorder);
@@ -307,7 +315,7 @@ is_due(const AnnScan *so, const AnnQueueItem *head)
 {
 	float key;
 
-	if (so->search == NULL || !ann_search_next_key(so->search, &key))
+	if (so->search == NULL || so->request.any_order || !ann_search_next_key(so->search, &key))
 		return true;
 	if (so->num_candidates > 0)
 		return so->num_to_read == 0;
@@ -321,8 +329,10 @@ next_ordered(AnnScan *so, AnnTid *tid)
 	for (;;)
 	{
 		const AnnQueueItem *head = ann_queue_head(&so->ready);
+		bool is_covered = so->num_returned + 1 <= so->covered_rank ||
+						  (so->request.any_order && (head != NULL || !ann_radius_is_reached(so)));
 
-		if (so->num_returned + 1 > so->covered_rank)
+		if (!is_covered)
 			extend_to_rank(so, so->num_returned + 1);
 		else if (head != NULL && !isnan(head->distance) && is_due(so, head))
 		{
@@ -331,6 +341,11 @@ next_ordered(AnnScan *so, AnnTid *tid)
 			so->last_distance = Max(so->last_distance, head->distance);
 			ann_queue_pop(&so->ready);
 			return true;
+		}
+		else if (head == NULL && ann_radius_is_reached(so))
+		{
+			if (!ann_radius_wants_more(so) || !extend_further(so))
+				return false;
 		}
 		else if (!ann_rows_next(so) && !extend_further(so))
 			return false;
@@ -354,8 +369,10 @@ next_queued(AnnScan *so, AnnQueue *queue, AnnTid *tid)
 static void
 start_nulls(AnnScan *so, Relation index)
 {
-	if (so->mode == ANN_ITERATIVE_OFF && so->search != NULL &&
-		so->search->num_searched < so->search->model.num_leaves)
+	if (so->request.has_radius)
+		so->phase = ANN_SCAN_DONE;
+	else if (so->mode == ANN_ITERATIVE_OFF && so->search != NULL &&
+			 so->search->num_searched < so->search->model.num_leaves)
 		so->phase = ANN_SCAN_DONE;
 	else
 	{
@@ -425,10 +442,11 @@ end_run(AnnScan *so)
 	so->phase = ANN_SCAN_START;
 }
 
+static const AnnScanRequest no_request = {.num_leaves = -1, .num_candidates = -1, .num_rows = 1};
+
 /*
  * ambeginscan. Reads nothing: heap and snapshot are not known yet. ERRCODE_FEATURE_NOT_SUPPORTED
- * for conditions, which only an operator class of somebody else's can lead to (amvalidate refuses
- * it), and for more than one ordering operator. Allocates a context under the current one.
+ * for more than one ordering operator. Allocates a context under the current one.
  */
 IndexScanDesc
 annivf_beginscan(Relation index, int num_keys, int num_orderbys)
@@ -437,11 +455,6 @@ annivf_beginscan(Relation index, int num_keys, int num_orderbys)
 	MemoryContext context;
 	AnnScan *so;
 
-	if (num_keys > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("access method annivf has no search operators"),
-				 errhint("Exclusion constraints and conditions need another access method.")));
 	if (num_orderbys > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -454,19 +467,23 @@ annivf_beginscan(Relation index, int num_keys, int num_orderbys)
 	so->context = context;
 	so->run = AllocSetContextCreate(context, "annivf rescan", ALLOCSET_DEFAULT_SIZES);
 	so->support = ann_support_get(index);
-	so->request = (AnnScanRequest){.num_leaves = -1, .num_candidates = -1, .num_rows = 1};
+	so->request = no_request;
 	so->phase = ANN_SCAN_START;
 	scan->opaque = so;
 	return scan;
 }
 
-/* amrescan. Drops the run before; the query's value must stay until the first annivf_gettuple. */
+/* amrescan. Drops the run before; the keys' values must stay until the first annivf_gettuple. */
 void
 annivf_rescan(IndexScanDesc scan, ScanKey keys, int num_keys, ScanKey orderbys, int num_orderbys)
 {
 	AnnScan *so = scan->opaque;
 
 	end_run(so);
+	so->request = no_request;
+	so->recheck = false;
+	if (keys != NULL && scan->numberOfKeys > 0)
+		memmove(scan->keyData, keys, sizeof(ScanKeyData) * scan->numberOfKeys);
 	if (orderbys != NULL && scan->numberOfOrderBys > 0)
 		memmove(scan->orderByData, orderbys, sizeof(ScanKeyData) * scan->numberOfOrderBys);
 }
@@ -494,8 +511,8 @@ ann_scan_prepare(IndexScanDesc scan)
 
 /*
  * amgettuple. Holds no lock or pin on return; allocates in the scan's own contexts. Errors: wrong
- * dimensions (DATA_EXCEPTION), a snapshot that is not MVCC (FEATURE_NOT_SUPPORTED), a damaged index
- * (INDEX_CORRUPTED).
+ * dimensions (DATA_EXCEPTION), a snapshot that is not MVCC (FEATURE_NOT_SUPPORTED), those of
+ * ann_keys_read, a damaged index (INDEX_CORRUPTED).
  */
 bool
 annivf_gettuple(IndexScanDesc scan, ScanDirection direction)
@@ -514,7 +531,8 @@ annivf_gettuple(IndexScanDesc scan, ScanDirection direction)
 	so->stats.heap_fetches = so->reorder.num_fetches;
 	so->stats.pages += pages_so_far() - pages;
 	last_stats = so->stats;
-	scan->xs_recheck = false;
+	/* An estimate below the radius says nothing for sure. */
+	scan->xs_recheck = so->recheck || (so->request.has_radius && so->num_candidates == 0);
 	scan->xs_recheckorderby = false;
 	MemoryContextSwitchTo(old);
 	return found;

@@ -46,6 +46,9 @@
 #define ANN_FIRST_KEEP 128
 #endif
 
+/* Ranks covered beyond the one that asked for more leaves, or leaves beyond those, as a factor. */
+#define ANN_EXTEND_AHEAD 1.3
+
 /*
  * Forgets what lies in the relation's cache, and with it vanishes, of a model that was copied; but for
  * the list of the pages of the centroids' codes, which is copied.
@@ -431,15 +434,17 @@ typedef enum AnnScanPhase
 	ANN_SCAN_DONE,
 } AnnScanPhase;
 
-/* What is asked of a scan: by a plan node its ordering operator's value, by a function all of it. */
+/* What is asked of a scan: by a plan node query and radius (keys.c), by a function all of it. */
 typedef struct AnnScanRequest
 {
-	const float *query; /* dim floats, which must stay; NULL: the ordering operator's value */
+	const float *query; /* dim floats, which must stay; NULL: a plan node's, or none */
 	int dim;
 	int num_leaves;     /* to search before the first row; -1: as set */
 	int num_candidates; /* read exactly per batch; -1: as set */
-	int64 num_rows; /* leaves for so many rows are searched before the first is returned, >= 1 */
-	bool any_order; /* nothing is held back: who comes too late comes at once */
+	int64 num_rows;  /* leaves for so many rows are searched before the first is returned, >= 1 */
+	bool has_radius; /* only rows whose distance is less, but for those that are not read */
+	bool any_order;  /* with a radius: rows come as they are found */
+	double radius;
 } AnnScanRequest;
 
 typedef struct AnnScan
@@ -456,6 +461,10 @@ typedef struct AnnScan
 
 	/* of one rescan */
 	AnnScanPhase phase;
+	bool recheck;        /* the executor checks the conditions: not all are the request's */
+	double radius_key;   /* the greatest key that a row within the radius may have; or INFINITY */
+	bool saw_beyond;     /* a row of the searched leaves that is not within the radius */
+	uint32 num_fruitful; /* leaves searched when a row was found last */
 	AnnExactSet exact;
 	AnnSearch *search; /* NULL: the index is untrained */
 	AnnQueue ready;
@@ -472,6 +481,29 @@ typedef struct AnnScan
 	double distance;      /* of the row returned last; NaN: not known */
 	double last_distance; /* the greatest that was returned */
 } AnnScan;
+
+/* ---- keys.c: what a plan node asks for ---- */
+
+/*
+ * Fills query, radius and order of a request from the scan's keys, in the current memory context; no query:
+ * nothing orders the rows. False where a NULL lets no row through. recheck: rows that are returned must be
+ * checked against the keys. Errors: FEATURE_NOT_SUPPORTED for operators that are none of ours,
+ * INVALID_PARAMETER_VALUE for a radius of NaN.
+ */
+extern bool ann_keys_read(IndexScanDesc scan, const AnnTypeSupport *support,
+						  AnnScanRequest *request, bool *recheck);
+
+/* ---- radius.c: where a scan with a radius ends ---- */
+
+/* Sets the greatest key within the radius; false where no distance is less. */
+extern bool ann_radius_set(AnnScan *so);
+/*
+ * No row that was read is left to be returned: is what the searched leaves hold besides beyond the radius, and
+ * something of it at all?
+ */
+extern bool ann_radius_is_reached(const AnnScan *so);
+/* If so: are there likely more rows in further leaves, which break no order? */
+extern bool ann_radius_wants_more(const AnnScan *so);
 
 /* ---- rows.c: rows of the table: read, and queued to be returned ---- */
 

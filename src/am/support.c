@@ -14,6 +14,7 @@
 #include "am/am.h"
 #include "am/support.h"
 #include "core/kernels.h"
+#include "types/ball.h"
 #include "types/bit.h"
 #include "types/halfvec.h"
 #include "types/vector.h"
@@ -58,35 +59,46 @@ bit_floats(const struct varlena *value, float *scratch)
 	return scratch;
 }
 
-#define SUPPORT_OF_VECTOR(of_metric, of_distance)                                                  \
+#define SUPPORT_OF_VECTOR(of_metric, of_distance, of_within)                                       \
 	{                                                                                              \
 		.metric = (of_metric), .sizes = "vector dimensions", .max_dim = VECTOR_MAX_DIM,            \
-		.dim = vector_dim, .floats = vector_floats, .distance = (of_distance)                      \
+		.dim = vector_dim, .floats = vector_floats, .distance = (of_distance),                     \
+		.within = (of_within)                                                                      \
 	}
 /* halfvec's distances are those of vector between the same floats (types/halfvec_ops.c). */
-#define SUPPORT_OF_HALFVEC(of_metric, of_distance)                                                 \
+#define SUPPORT_OF_HALFVEC(of_metric, of_distance, of_within)                                      \
 	{                                                                                              \
 		.metric = (of_metric), .sizes = "halfvec dimensions", .max_dim = HALFVEC_MAX_DIM,          \
-		.dim = halfvec_dim, .floats = halfvec_floats, .distance = (of_distance)                    \
+		.dim = halfvec_dim, .floats = halfvec_floats, .distance = (of_distance),                   \
+		.within = (of_within)                                                                      \
 	}
 /* The type has no limit; the codec has that of the vectors which its functions show rows as. */
-#define SUPPORT_OF_BIT(of_metric, of_distance)                                                     \
+#define SUPPORT_OF_BIT(of_metric, of_distance, of_within)                                          \
 	{                                                                                              \
 		.metric = (of_metric), .sizes = "bit lengths", .max_dim = ANN_MAX_DIM, .dim = bit_dim,     \
-		.floats = bit_floats, .distance = (of_distance)                                            \
+		.floats = bit_floats, .distance = (of_distance), .within = (of_within)                     \
 	}
 
-static const AnnTypeSupport vector_l2 = SUPPORT_OF_VECTOR(ANN_METRIC_L2, ann_vector_l2);
-static const AnnTypeSupport vector_ip = SUPPORT_OF_VECTOR(ANN_METRIC_IP, ann_vector_negative_ip);
-static const AnnTypeSupport vector_cosine = SUPPORT_OF_VECTOR(ANN_METRIC_COSINE, ann_vector_cosine);
-static const AnnTypeSupport vector_l1 = SUPPORT_OF_VECTOR(ANN_METRIC_L1, ann_vector_l1);
-static const AnnTypeSupport halfvec_l2 = SUPPORT_OF_HALFVEC(ANN_METRIC_L2, ann_vector_l2);
-static const AnnTypeSupport halfvec_ip = SUPPORT_OF_HALFVEC(ANN_METRIC_IP, ann_vector_negative_ip);
+static const AnnTypeSupport vector_l2 =
+	SUPPORT_OF_VECTOR(ANN_METRIC_L2, ann_vector_l2, ann_l2_within);
+static const AnnTypeSupport vector_ip =
+	SUPPORT_OF_VECTOR(ANN_METRIC_IP, ann_vector_negative_ip, ann_ip_within);
+static const AnnTypeSupport vector_cosine =
+	SUPPORT_OF_VECTOR(ANN_METRIC_COSINE, ann_vector_cosine, ann_cosine_within);
+static const AnnTypeSupport vector_l1 =
+	SUPPORT_OF_VECTOR(ANN_METRIC_L1, ann_vector_l1, ann_l1_within);
+static const AnnTypeSupport halfvec_l2 =
+	SUPPORT_OF_HALFVEC(ANN_METRIC_L2, ann_vector_l2, ann_halfvec_l2_within);
+static const AnnTypeSupport halfvec_ip =
+	SUPPORT_OF_HALFVEC(ANN_METRIC_IP, ann_vector_negative_ip, ann_halfvec_ip_within);
 static const AnnTypeSupport halfvec_cosine =
-	SUPPORT_OF_HALFVEC(ANN_METRIC_COSINE, ann_vector_cosine);
-static const AnnTypeSupport halfvec_l1 = SUPPORT_OF_HALFVEC(ANN_METRIC_L1, ann_vector_l1);
-static const AnnTypeSupport bit_hamming = SUPPORT_OF_BIT(ANN_METRIC_HAMMING, ann_bit_hamming);
-static const AnnTypeSupport bit_jaccard = SUPPORT_OF_BIT(ANN_METRIC_JACCARD, ann_bit_jaccard);
+	SUPPORT_OF_HALFVEC(ANN_METRIC_COSINE, ann_vector_cosine, ann_halfvec_cosine_within);
+static const AnnTypeSupport halfvec_l1 =
+	SUPPORT_OF_HALFVEC(ANN_METRIC_L1, ann_vector_l1, ann_halfvec_l1_within);
+static const AnnTypeSupport bit_hamming =
+	SUPPORT_OF_BIT(ANN_METRIC_HAMMING, ann_bit_hamming, ann_hamming_within);
+static const AnnTypeSupport bit_jaccard =
+	SUPPORT_OF_BIT(ANN_METRIC_JACCARD, ann_bit_jaccard, ann_jaccard_within);
 
 ANN_FUNCTION(ann_vector_l2_support);
 ANN_FUNCTION(ann_vector_ip_support);
@@ -172,24 +184,33 @@ ann_bit_jaccard_support(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(&bit_jaccard);
 }
 
+static const struct
+{
+	PGFunction function;
+	const AnnTypeSupport *support;
+} ours[] = {
+	{ann_vector_l2_support, &vector_l2},           {ann_vector_ip_support, &vector_ip},
+	{ann_vector_cosine_support, &vector_cosine},   {ann_vector_l1_support, &vector_l1},
+	{ann_halfvec_l2_support, &halfvec_l2},         {ann_halfvec_ip_support, &halfvec_ip},
+	{ann_halfvec_cosine_support, &halfvec_cosine}, {ann_halfvec_l1_support, &halfvec_l1},
+	{ann_bit_hamming_support, &bit_hamming},       {ann_bit_jaccard_support, &bit_jaccard},
+};
+
 /* A class of somebody else's may name any function: it is not called before it is known to be ours. */
 const AnnTypeSupport *
 ann_support_of(const FmgrInfo *function)
 {
-	static const struct
-	{
-		PGFunction function;
-		const AnnTypeSupport *support;
-	} ours[] = {
-		{ann_vector_l2_support, &vector_l2},           {ann_vector_ip_support, &vector_ip},
-		{ann_vector_cosine_support, &vector_cosine},   {ann_vector_l1_support, &vector_l1},
-		{ann_halfvec_l2_support, &halfvec_l2},         {ann_halfvec_ip_support, &halfvec_ip},
-		{ann_halfvec_cosine_support, &halfvec_cosine}, {ann_halfvec_l1_support, &halfvec_l1},
-		{ann_bit_hamming_support, &bit_hamming},       {ann_bit_jaccard_support, &bit_jaccard},
-	};
-
 	for (int i = 0; i < (int) lengthof(ours); i++)
 		if (ours[i].function == function->fn_addr)
+			return ours[i].support;
+	return NULL;
+}
+
+const AnnTypeSupport *
+ann_support_of_within(const FmgrInfo *function)
+{
+	for (int i = 0; i < (int) lengthof(ours); i++)
+		if (ours[i].support->within == function->fn_addr)
 			return ours[i].support;
 	return NULL;
 }

@@ -71,6 +71,25 @@ for my $case (['v', '<->'], ['v', '<#>'], ['v', '<=>'], ['v', '<+>'], ['h', '<->
 		SELECT ann.ann_recall('$query')"),
 		'1', "$column $op: all leaves find all rows");
 }
+# conditions on a distance, by function and by operator: an index finds what a scan of the table does
+for my $case (['v', '<->', 'l2', 'vector'], ['v', '<#>', 'ip', 'vector'], ['v', '<=>', 'cosine', 'vector'], ['v', '<+>', 'l1', 'vector'],
+	['h', '<->', 'l2', 'halfvec'], ['h', '<+>', 'l1', 'halfvec'], ['b', '<~>', 'ann.hamming', 'ann.bit'], ['b', '<%>', 'ann.jaccard', 'ann.bit'])
+{
+	my ($column, $op, $metric, $type) = @$case;
+	my $query = $node->safe_psql('beside', "SELECT $column FROM items WHERE id = 5");
+	my $literal = $column eq 'b' ? "B'$query'" : "'$query'";
+	my $radius = $node->safe_psql('beside', "SELECT $column $op $literal FROM items ORDER BY 1 LIMIT 1 OFFSET 300");
+	my $by_operator = "$column OPERATOR(" . ($column eq 'b' ? 'ann' : 'public') . '.<' . $op . ">) ${type}_ball($literal, $radius)";
+
+	for my $condition ("${metric}_within($column, $literal, $radius)", $by_operator)
+	{
+		my $count = "SELECT count(*) FROM items WHERE $condition";
+
+		like($node->safe_psql('beside', "SET enable_seqscan = off; EXPLAIN $count"), qr/Index Cond/, "$condition: by index");
+		is( $node->safe_psql('beside', "SET enable_seqscan = off; SET ann.num_leaves_to_search = 100000; SET ann.num_reordering_candidates = 1000000; $count"),
+			$node->safe_psql('beside', "SET enable_indexscan = off; $count"), "$condition: all leaves find all rows");
+	}
+}
 is($node->safe_psql('beside', 'SELECT bool_and(amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = $$annivf$$'), 't', 'operator classes are valid');
 # both libraries in one backend
 is($node->safe_psql('beside', q{SELECT '[1,2]'::vector <-> '[1,4]', '[1,2]'::ann.vector OPERATOR(ann.<->) '[1,4]'}), '2|2', 'both types at once');
