@@ -550,6 +550,21 @@ CREATE FUNCTION ann_reset_search_stats() RETURNS void
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION ann_reset_search_stats() IS 'sets the sums of ann_search_stats(true) back';
 
+CREATE FUNCTION ann_server_search_stats(
+		OUT leaves_searched bigint, OUT codes_scanned bigint, OUT candidates_reordered bigint,
+		OUT heap_fetches bigint, OUT held_back bigint, OUT queries bigint, OUT pages bigint,
+		OUT centroid_ms float8, OUT scan_ms float8, OUT reorder_ms float8)
+	RETURNS record
+	AS 'MODULE_PATHNAME', 'ann_server_search_stats'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION ann_server_search_stats() IS 'work of the annivf scans of all sessions with ann.track_server on';
+
+CREATE FUNCTION ann_reset_server_search_stats() RETURNS void
+	AS 'MODULE_PATHNAME', 'ann_reset_server_search_stats'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION ann_reset_server_search_stats() IS 'sets the sums of ann_server_search_stats() back';
+REVOKE ALL ON FUNCTION ann_reset_server_search_stats() FROM PUBLIC;
+
 -- inspection
 
 CREATE FUNCTION ann_check(index regclass, heapallindexed boolean DEFAULT false)

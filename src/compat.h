@@ -96,6 +96,20 @@
 #define ANN_COUNT_SEARCH(scan) ((void) (scan))
 #endif
 
+/* Shared memory by name, made by whoever asks first. Before 17 there is none but for preloaded libraries. */
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
+#define ANN_NAMED_MEMORY true
+#else
+#define ANN_NAMED_MEMORY false
+#define GetNamedDSMSegment(name, size, init, found) ((void) (init), (void) (found), NULL)
+#endif
+
+/* EXPLAIN asks extensions what to say of a node. */
+#if PG_VERSION_NUM >= 180000
+#define ANN_EXPLAIN_HOOK
+#endif
+
 /* Code that uses it includes access/genam.h. */
 #if PG_VERSION_NUM >= 180000
 #define ann_index_beginscan(heap, index, snapshot, num_keys, num_orderbys)                         \

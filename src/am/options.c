@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 
 #include "am/am.h"
+#include "am/stats.h"
 
 int ann_num_leaves_to_search = -1;
 int ann_num_reordering_candidates = -1;
@@ -145,6 +146,8 @@ void
 ann_am_init(void)
 {
 	define_gucs();
+	ann_server_stats_init();
+	ann_explain_init();
 	define_timing();
 	define_reloptions();
 }

@@ -57,29 +57,43 @@ ann_scan_total_stats(void)
 	return &total_stats;
 }
 
+const AnnScanStats *
+ann_scan_stats(IndexScanDesc scan)
+{
+	return &((const AnnScan *) scan->opaque)->stats;
+}
+
 void
 ann_scan_reset_stats(void)
 {
 	memset(&total_stats, 0, sizeof(total_stats));
 }
 
+/* Adds so many times `more`. */
+static void
+add_stats(AnnScanStats *sum, const AnnScanStats *more, int times)
+{
+	sum->queries += times * more->queries;
+	sum->leaves_searched += times * more->leaves_searched;
+	sum->codes_scanned += times * more->codes_scanned;
+	sum->candidates += times * more->candidates;
+	sum->heap_fetches += times * more->heap_fetches;
+	sum->held_back += times * more->held_back;
+	sum->pages += times * more->pages;
+	sum->centroid_ms += times * more->centroid_ms;
+	sum->scan_ms += times * more->scan_ms;
+	sum->reorder_ms += times * more->reorder_ms;
+}
+
 /* Adds what a scan has done since it was last asked. */
 static void
 sum_up(AnnScan *so)
 {
-	const AnnScanStats *now = &so->stats;
-	const AnnScanStats *before = &so->counted;
+	AnnScanStats done = so->stats;
 
-	total_stats.queries += now->queries - before->queries;
-	total_stats.leaves_searched += now->leaves_searched - before->leaves_searched;
-	total_stats.codes_scanned += now->codes_scanned - before->codes_scanned;
-	total_stats.candidates += now->candidates - before->candidates;
-	total_stats.heap_fetches += now->heap_fetches - before->heap_fetches;
-	total_stats.held_back += now->held_back - before->held_back;
-	total_stats.pages += now->pages - before->pages;
-	total_stats.centroid_ms += now->centroid_ms - before->centroid_ms;
-	total_stats.scan_ms += now->scan_ms - before->scan_ms;
-	total_stats.reorder_ms += now->reorder_ms - before->reorder_ms;
+	add_stats(&done, &so->counted, -1);
+	add_stats(&total_stats, &done, 1);
+	ann_server_stats_add(&done);
 	so->counted = so->stats;
 }
 
@@ -273,6 +287,7 @@ start_scan(IndexScanDesc scan, AnnScan *so)
 						errmsg("access method annivf supports only MVCC snapshots"),
 						errhint("Exclusion constraints need another access method.")));
 	check_not_index_only(scan);
+	ann_server_stats_attach();
 	pgstat_count_index_scan(index);
 	ANN_COUNT_SEARCH(scan);
 	so->stats.queries++;

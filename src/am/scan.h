@@ -523,6 +523,8 @@ extern bool ann_rows_next(AnnScan *so);
 extern const AnnScanStats *ann_scan_last_stats(void);
 extern const AnnScanStats *ann_scan_total_stats(void);
 extern void ann_scan_reset_stats(void);
+/* Work of one scan so far, over all its rescans. */
+extern const AnnScanStats *ann_scan_stats(IndexScanDesc scan);
 /* A request for a scan that has just been (re)started, in place of the plan node's. */
 extern void ann_scan_request(IndexScanDesc scan, const AnnScanRequest *request);
 /*
