@@ -468,23 +468,12 @@ leaf_positions(AnnCalibrator *calibrator, const float *rho, float bias, float *p
 		{
 			const Neighbour *neighbour = &calibrator->neighbours[(Size) q * NEIGHBOURS + r];
 			float score;
-			uint32 low = 0;
-			uint32 high = set->num_centroids;
 
 			positions[q * NEIGHBOURS + r] = 0;
 			if (r >= calibrator->counts[q])
 				continue;
 			score = Min(scores[neighbour->leaf], scores[neighbour->other]);
-			while (low < high)
-			{
-				uint32 middle = low + (high - low) / 2;
-
-				if (sorted[middle] <= score)
-					low = middle + 1;
-				else
-					high = middle;
-			}
-			positions[q * NEIGHBOURS + r] = low;
+			positions[q * NEIGHBOURS + r] = ann_rank_of(sorted, set->num_centroids, score);
 		}
 		ann_builder_advance(calibrator->builder, 1);
 	}

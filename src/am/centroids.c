@@ -257,25 +257,6 @@ all_keys(AnnBuilder *builder, const float *query, float spread, uint8 *table, fl
 	}
 }
 
-/* How many of the sorted values are not above a value. */
-static uint32
-rank_of(const float *sorted, uint32 num, float value)
-{
-	uint32 low = 0;
-	uint32 high = num;
-
-	while (low < high)
-	{
-		uint32 middle = low + (high - low) / 2;
-
-		if (sorted[middle] <= value)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /*
  * Ranks by code of the leaves that one query should search: those whose exact score is among the
  * wanted best. Returns their number.
@@ -294,7 +275,7 @@ code_ranks(const float *exact, const float *keys, float *scratch, uint32 num, ui
 	qsort(scratch, num, sizeof(float), ann_compare_floats);
 	for (uint32 i = 0; i < num && found < (int) wanted; i++)
 		if (exact[i] <= worst)
-			ranks[found++] = rank_of(scratch, num, keys[i]);
+			ranks[found++] = ann_rank_of(scratch, num, keys[i]);
 	return found;
 }
 
@@ -326,7 +307,7 @@ parent_ranks(const AnnCentroids *set, const float *query, const float *exact, fl
 		while (i >= set->first_child[parent + 1])
 			parent++;
 		if (exact[i] <= worst)
-			ranks[found++] = rank_of(sorted, set->num_parents, distances[parent]);
+			ranks[found++] = ann_rank_of(sorted, set->num_parents, distances[parent]);
 	}
 	pfree(sorted);
 	pfree(distances);
