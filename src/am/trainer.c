@@ -5,7 +5,7 @@
  * NOTES
  *	  Sizes are chosen here. Automatic leaves: one per 100 rows (of over 256 dimensions: 60), but at
  *	  least 16 sampled rows to each, as a centroid that few rows speak for is worth little; less memory
- *	  therefore means fewer and larger leaves, never an error. The sample has 64 rows per leaf where
+ *	  therefore means fewer and larger leaves, never an error. The sample has 48 rows per leaf where
  *	  memory allows.
  */
 #include "postgres.h"
@@ -22,7 +22,7 @@
 
 #define ROWS_PER_LEAF 100
 #define ROWS_PER_WIDE_LEAF 60
-#define SAMPLE_PER_LEAF 64
+#define SAMPLE_PER_LEAF 48
 #define MIN_SAMPLE_PER_LEAF 16
 #define MIN_SAMPLE 10000
 /* Rows that rotation and codebook are trained on, at most. */
