@@ -2,7 +2,7 @@
  * build.h
  *	  What the files that make an index share: build.c (CREATE INDEX), train.c (an index that grew
  *	  from empty), trainer.c (sample to model), coder.c (rows to leaves), parallel.c (coding by
- *	  several processes), calibrate.c (defaults).
+ *	  several processes), neighbours.c, calibrate.c (defaults).
  */
 #ifndef ANN_AM_BUILD_H
 #define ANN_AM_BUILD_H
@@ -200,7 +200,7 @@ extern AnnParallel *ann_parallel_begin(AnnBuilder *builder);
 extern Tuplesortstate *ann_parallel_code(AnnParallel *parallel);
 extern void ann_parallel_end(AnnParallel *parallel);
 
-/* calibrate.c */
+/* neighbours.c, calibrate.c */
 extern struct AnnCalibrator *
 ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *tids, int num);
 
