@@ -96,7 +96,10 @@
 #define ANN_COUNT_SEARCH(scan) ((void) (scan))
 #endif
 
-/* Shared memory by name, made by whoever asks first. Before 17 there is none but for preloaded libraries. */
+/*
+ * Shared memory by name, made by whoever asks first. Before 17 there is none but for preloaded
+ * libraries.
+ */
 #if PG_VERSION_NUM >= 170000
 #include "storage/dsm_registry.h"
 #define ANN_NAMED_MEMORY true

@@ -117,8 +117,8 @@ ann_fault_init(void)
 }
 
 /*
- * What was logged up to here must be on disk, or recovery would have nothing to do: then the process
- * goes without any of its exits.
+ * What was logged up to here must be on disk, or recovery would have nothing to do: then the
+ * process goes without any of its exits.
  */
 static void
 crash(void)

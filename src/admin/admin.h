@@ -32,9 +32,10 @@ ann_admin_open(Oid index_oid, LOCKMODE heap_lock, bool reveals_rows, Relation *h
 extern void ann_admin_close(Relation index, Relation heap, LOCKMODE heap_lock);
 
 /*
- * Visits the rows of the table as the build of the index sees them, but for the snapshot: predicate and
- * expressions applied, rows by the identifier that an index has of them, the root of their HOT chain, in
- * the order of the table. As in a build, expressions run with the rights of the table's owner.
+ * Visits the rows of the table as the build of the index sees them, but for the snapshot: predicate
+ * and expressions applied, rows by the identifier that an index has of them, the root of their HOT
+ * chain, in the order of the table. As in a build, expressions run with the rights of the table's
+ * owner.
  */
 extern void ann_admin_scan_rows(Relation heap, Relation index, Snapshot snapshot,
 								IndexBuildCallback visit, void *arg);
@@ -92,7 +93,10 @@ ann_admin_is_null_leaf(Page page)
 	return ((AnnTidsPageHeader *) ann_page_payload(page))->null_leaf != 0;
 }
 
-/* Its rows. trained: of an index that is, where entries that a training has moved stand elsewhere too. */
+/*
+ * Its rows. trained: of an index that is, where entries that a training has moved stand elsewhere
+ * too.
+ */
 static inline int
 ann_admin_count_tids(Page page, bool trained)
 {

@@ -3,9 +3,9 @@
  *	  Many searches at once as an SQL function.
  *
  * NOTES
- *	  The searches of a chunk rank their leaves first; then the leaves are searched, each once for all
- *	  that want it; then each search goes on by itself. A chunk is what half of work_mem holds: the more
- *	  queries in one, the more of them share a leaf.
+ *	  The searches of a chunk rank their leaves first; then the leaves are searched, each once for
+ *	  all that want it; then each search goes on by itself. A chunk is what half of work_mem holds:
+ *	  the more queries in one, the more of them share a leaf.
  */
 #include "postgres.h"
 
@@ -61,7 +61,9 @@ begin_scan(Batch *batch, int query, int i)
 	return (Size) batch->num_leaves[i] * ANN_TOGETHER_BYTES;
 }
 
-/* Begins as many scans, from a query on, as fit into the memory of a chunk; returns their number. */
+/*
+ * Begins as many scans, from a query on, as fit into the memory of a chunk; returns their number.
+ */
 static int
 begin_chunk(Batch *batch, int first)
 {
@@ -137,11 +139,11 @@ take_queries(Batch *batch, ArrayType *array)
 }
 
 /*
- * ann_search_batch(index regclass, queries vector[], k int DEFAULT 10, num_leaves_to_search int DEFAULT
- * NULL, num_reordering_candidates int DEFAULT NULL) returns setof (query int, rank int, ctid tid,
- * distance float8): for each query, numbered from 1 as in the array, the rows that ann_search returns,
- * ranked from 1; none for a query of NULL. Errors as of ann_search. Half of work_mem beside what a scan
- * takes.
+ * ann_search_batch(index regclass, queries vector[], k int DEFAULT 10, num_leaves_to_search int
+ * DEFAULT NULL, num_reordering_candidates int DEFAULT NULL) returns setof (query int, rank int,
+ * ctid tid, distance float8): for each query, numbered from 1 as in the array, the rows that
+ * ann_search returns, ranked from 1; none for a query of NULL. Errors as of ann_search. Half of
+ * work_mem beside what a scan takes.
  */
 ANN_FUNCTION(ann_search_batch);
 Datum

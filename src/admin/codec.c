@@ -5,15 +5,16 @@
  *
  * NOTES
  *	  A code as SQL sees it: the number of the leaf (as few bytes as tell the leaves apart, lowest
- *	  first), the row's scale s (bf16, two bytes, lowest first), then the code of the unit residual, two
- *	  nibbles a byte, the lower one first. What it stands for is c + s u, in the coordinates of the
- *	  rows; under cosine of the normalised rows (src/README, "The codec"). Where codes are absolute
- *	  (core/absolute.h) it is u, whatever the leaf. Strings of bits are vectors of 0 and 1 here. Of a
- *	  flat index: the number of the leaf, then the elements of the row itself, single precision, lowest
- *	  byte first.
+ *	  first), the row's scale s (bf16, two bytes, lowest first), then the code of the unit residual,
+ *	  two nibbles a byte, the lower one first. What it stands for is c + s u, in the coordinates of
+ *	  the rows; under cosine of the normalised rows (src/README, "The codec"). Where codes are
+ *	  absolute (core/absolute.h) it is u, whatever the leaf. Strings of bits are vectors of 0 and 1
+ *	  here. Of a flat index: the number of the leaf, then the elements of the row itself, single
+ *	  precision, lowest byte first.
  *
- *	  A statement that names leaves for many rows looks up the places of all of them at the first one:
- *	  they are kept with the function's call, for as long as the index has the same file and model.
+ *	  A statement that names leaves for many rows looks up the places of all of them at the first
+ *	  one: they are kept with the function's call, for as long as the index has the same file and
+ *	  model.
  */
 #include "postgres.h"
 
@@ -307,8 +308,8 @@ encode(const AnnCodec *codec, const float *values, int64 leaf)
 }
 
 /*
- * ann_code_size(index regclass) returns int: bytes of a code as ann_encode makes it. Errors, here and
- * below: those of ann_admin_open, an untrained index (OBJECT_NOT_IN_PREREQUISITE_STATE),
+ * ann_code_size(index regclass) returns int: bytes of a code as ann_encode makes it. Errors, here
+ * and below: those of ann_admin_open, an untrained index (OBJECT_NOT_IN_PREREQUISITE_STATE),
  * INDEX_CORRUPTED. SELECT on the table is needed, and no row-level security in force for the user.
  */
 ANN_FUNCTION(ann_code_size);
@@ -325,10 +326,10 @@ ann_code_size(PG_FUNCTION_ARGS)
 }
 
 /*
- * ann_encode(index regclass, v vector, leaf int DEFAULT NULL) returns bytea: the code of a row in its
- * nearest leaf, or in a given one, and then without the leaf's number. NULL where v is, and where no
- * code describes the row (an index keeps such a row in its exact leaf). DATA_EXCEPTION for other
- * dimensions, INVALID_PARAMETER_VALUE for an unknown leaf.
+ * ann_encode(index regclass, v vector, leaf int DEFAULT NULL) returns bytea: the code of a row in
+ * its nearest leaf, or in a given one, and then without the leaf's number. NULL where v is, and
+ * where no code describes the row (an index keeps such a row in its exact leaf). DATA_EXCEPTION for
+ * other dimensions, INVALID_PARAMETER_VALUE for an unknown leaf.
  */
 ANN_FUNCTION(ann_encode);
 Datum
@@ -353,9 +354,9 @@ ann_encode(PG_FUNCTION_ARGS)
 }
 
 /*
- * ann_decode(index regclass, code bytea) returns vector: what a code stands for, near the row that it
- * was made of; under cosine near the normalised row. INVALID_PARAMETER_VALUE for a code of another
- * length or with an unknown leaf.
+ * ann_decode(index regclass, code bytea) returns vector: what a code stands for, near the row that
+ * it was made of; under cosine near the normalised row. INVALID_PARAMETER_VALUE for a code of
+ * another length or with an unknown leaf.
  */
 ANN_FUNCTION(ann_decode);
 Datum
@@ -422,8 +423,9 @@ reconstruct(const AnnCodec *codec, TupleTableSlot *slot)
 }
 
 /*
- * ann_reconstruct(index regclass, ctid tid) returns vector: what the code of a row of the table stands
- * for. NULL for a row that the snapshot does not see, whose value is NULL, or that no code describes.
+ * ann_reconstruct(index regclass, ctid tid) returns vector: what the code of a row of the table
+ * stands for. NULL for a row that the snapshot does not see, whose value is NULL, or that no code
+ * describes.
  */
 ANN_FUNCTION(ann_reconstruct);
 Datum

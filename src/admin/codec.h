@@ -43,8 +43,8 @@ typedef struct AnnCodec
 extern void ann_codec_open(FunctionCallInfo fcinfo, AnnCodec *codec);
 extern void ann_codec_close(AnnCodec *codec);
 /*
- * DATA_EXCEPTION for a value of other dimensions than the index's, or, where rows are strings of bits,
- * with elements that are not 0 or 1.
+ * DATA_EXCEPTION for a value of other dimensions than the index's, or, where rows are strings of
+ * bits, with elements that are not 0 or 1.
  */
 extern void ann_codec_check(const AnnCodec *codec, const float *values, int dim);
 /* The place of a leaf that SQL named; INVALID_PARAMETER_VALUE where there is none. */
@@ -53,8 +53,8 @@ extern AnnTid ann_codec_place(const AnnCodec *codec, int64 leaf);
 extern bytea *ann_codec_make(const AnnCodec *codec, int64 leaf, uint16 scale, const uint8 *codes);
 
 /*
- * What an entry of a leaf stands for, in the coordinates of rows (dim floats out). codes: num_blocks
- * nibbles; scale: bf16; centroid: of the leaf, dim floats, overwritten.
+ * What an entry of a leaf stands for, in the coordinates of rows (dim floats out). codes:
+ * num_blocks nibbles; scale: bf16; centroid: of the leaf, dim floats, overwritten.
  */
 extern void ann_codec_decode(const AnnModel *model, const uint8 *codes, uint16 scale,
 							 float *centroid, float *out);

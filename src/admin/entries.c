@@ -1,7 +1,7 @@
 /*
  * entries.c
- *	  What stands in an index, as SQL functions: the leaves near a vector, the entries of a leaf, the
- *	  codebook.
+ *	  What stands in an index, as SQL functions: the leaves near a vector, the entries of a leaf,
+ *	  the codebook.
  */
 #include "postgres.h"
 
@@ -35,9 +35,9 @@ add_leaf(void *arg, const AnnLeafRef *leaf)
 }
 
 /*
- * ann_assign(index regclass, v vector, n int DEFAULT 1) returns setof (leaf int, distance float8): the n
- * leaves whose centroids are nearest to a row (under cosine: the normalised row), by Euclidean distance.
- * None for a row that no code describes. INVALID_PARAMETER_VALUE for n below 1.
+ * ann_assign(index regclass, v vector, n int DEFAULT 1) returns setof (leaf int, distance float8):
+ * the n leaves whose centroids are nearest to a row (under cosine: the normalised row), by
+ * Euclidean distance. None for a row that no code describes. INVALID_PARAMETER_VALUE for n below 1.
  */
 ANN_FUNCTION(ann_assign);
 Datum
@@ -170,10 +170,10 @@ put_leaf_entries(const AnnCodec *codec, int32 leaf, ReturnSetInfo *result)
 }
 
 /*
- * ann_leaf_entries(index regclass, leaf int) returns setof (ctid tid, code bytea): the rows of a leaf,
- * dead ones with them until a vacuum has removed these, and their codes as ann_encode makes them. Each
- * row of the leaves stands in one of them; where rows have a second leaf, that is not told. A flat index
- * holds no codes: NULL.
+ * ann_leaf_entries(index regclass, leaf int) returns setof (ctid tid, code bytea): the rows of a
+ * leaf, dead ones with them until a vacuum has removed these, and their codes as ann_encode makes
+ * them. Each row of the leaves stands in one of them; where rows have a second leaf, that is not
+ * told. A flat index holds no codes: NULL.
  */
 ANN_FUNCTION(ann_leaf_entries);
 Datum
@@ -199,10 +199,10 @@ add_codeword(const AnnPq *pq, int m, int c, float *x)
 }
 
 /*
- * ann_codebook(index regclass) returns setof (block int, code int, centroid vector): the codewords of
- * each block of dimensions, 16 or (nbits = 8) 256, in dimensions_per_block dimensions of the rotated
- * coordinates. A code of 8 bits is that of the first layer and 16 times that of the second. None of a
- * flat index.
+ * ann_codebook(index regclass) returns setof (block int, code int, centroid vector): the codewords
+ * of each block of dimensions, 16 or (nbits = 8) 256, in dimensions_per_block dimensions of the
+ * rotated coordinates. A code of 8 bits is that of the first layer and 16 times that of the second.
+ * None of a flat index.
  */
 ANN_FUNCTION(ann_codebook);
 Datum

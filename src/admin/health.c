@@ -133,14 +133,15 @@ put_imbalance(const Health *health, Datum *values, bool *nulls)
 
 /*
  * ann_index_health(index regclass) returns one row: num_tuples bigint, all rows of the index;
- * imbalance_factor float8 = k sum(s^2) / sum(s)^2 of the sizes s of the k leaves (Faiss), 1 where all are
- * equal: how many times more codes a search scores for it; weighted_avg_relative_imbalance float8, the mean
- * over rows of their leaf's s / mean(s) - 1; avg_relative_positive_imbalance float8, the mean over leaves
- * of max(s / mean(s) - 1, 0) (names of ScaNN's); avg_quantization_error float8, the mean square of what
- * a code leaves of its row, in the metric's space (under cosine of normalised rows; NULL without codes); inserts_since_build
- * bigint, rows with a vector that came since the model was made, less those that went. NULL where there is no model.
- * Needs SELECT on the table; AccessShareLock on table and index, released at the end. Four bytes for each leaf.
- * Errors: those of ann_admin_open; INDEX_CORRUPTED.
+ * imbalance_factor float8 = k sum(s^2) / sum(s)^2 of the sizes s of the k leaves (Faiss), 1 where
+ * all are equal: how many times more codes a search scores for it; weighted_avg_relative_imbalance
+ * float8, the mean over rows of their leaf's s / mean(s) - 1; avg_relative_positive_imbalance
+ * float8, the mean over leaves of max(s / mean(s) - 1, 0) (names of ScaNN's);
+ * avg_quantization_error float8, the mean square of what a code leaves of its row, in the metric's
+ * space (under cosine of normalised rows; NULL without codes); inserts_since_build bigint, rows
+ * with a vector that came since the model was made, less those that went. NULL where there is no
+ * model. Needs SELECT on the table; AccessShareLock on table and index, released at the end. Four
+ * bytes for each leaf. Errors: those of ann_admin_open; INDEX_CORRUPTED.
  */
 ANN_FUNCTION(ann_index_health);
 Datum

@@ -3,8 +3,8 @@
  *	  What an index is made of: its model, its options, its leaves.
  *
  * NOTES
- *	  Counts are counted, page by page, as nothing in an index keeps them: exact while nobody writes,
- *	  and with dead rows in them until a vacuum has removed these.
+ *	  Counts are counted, page by page, as nothing in an index keeps them: exact while nobody
+ *	  writes, and with dead rows in them until a vacuum has removed these.
  */
 #include "postgres.h"
 
@@ -293,7 +293,9 @@ put_leaf(Relation index, const AnnModel *model, const AnnLeafRef *leaf, float *r
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* The model stands in the relation's cache until something is invalidated: not while we only read. */
+/*
+ * The model stands in the relation's cache until something is invalidated: not while we only read.
+ */
 static void
 put_leaves(Relation index, const AnnMetaData *meta, ReturnSetInfo *result)
 {

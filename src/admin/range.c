@@ -58,12 +58,12 @@ put_rows(AnnQueue *queue, ReturnSetInfo *result)
 
 /*
  * ann_range_search(index regclass, q vector, radius float8, num_leaves_to_search int DEFAULT NULL)
- * returns setof (ctid tid, distance float8): rows whose distance (the index's operator's) is less than
- * the radius, in ascending order. The radius is in the operator's unit, so of an inner product mostly
- * negative. All of those where all leaves are searched and all candidates reordered; else those that the
- * leaves hold which an ordered scan would search for so many rows. Errors as of ann_search;
- * INVALID_PARAMETER_VALUE for a radius of NaN. A quarter of work_mem, then temporary files, beside what
- * a scan takes.
+ * returns setof (ctid tid, distance float8): rows whose distance (the index's operator's) is less
+ * than the radius, in ascending order. The radius is in the operator's unit, so of an inner product
+ * mostly negative. All of those where all leaves are searched and all candidates reordered; else
+ * those that the leaves hold which an ordered scan would search for so many rows. Errors as of
+ * ann_search; INVALID_PARAMETER_VALUE for a radius of NaN. A quarter of work_mem, then temporary
+ * files, beside what a scan takes.
  */
 ANN_FUNCTION(ann_range_search);
 Datum

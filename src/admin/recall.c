@@ -3,9 +3,10 @@
  *	  How much of a query's true answer the indexes find.
  *
  * NOTES
- *	  The query is run twice, for its rows: as the planner does it when it may not sort a whole table,
- *	  and with index scans disabled, which gives the true answer. Rows are compared by the text of all
- *	  their columns, so the query should select a key; rows of equal text count as often as they come.
+ *	  The query is run twice, for its rows: as the planner does it when it may not sort a whole
+ *	  table, and with index scans disabled, which gives the true answer. Rows are compared by the
+ *	  text of all their columns, so the query should select a key; rows of equal text count as often
+ *	  as they come.
  */
 #include "postgres.h"
 
@@ -108,9 +109,9 @@ common_rows(const Answer *a, const Answer *b)
 }
 
 /*
- * ann_recall(query text) returns float8: the part of the query's true rows that it also returns when
- * indexes are used; NULL where there are none. The query runs twice with the caller's privileges and
- * settings, reading only. INVALID_PARAMETER_VALUE for what is no single SELECT.
+ * ann_recall(query text) returns float8: the part of the query's true rows that it also returns
+ * when indexes are used; NULL where there are none. The query runs twice with the caller's
+ * privileges and settings, reading only. INVALID_PARAMETER_VALUE for what is no single SELECT.
  */
 ANN_FUNCTION(ann_recall);
 Datum

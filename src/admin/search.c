@@ -122,12 +122,12 @@ search_rows(AnnSearcher *searcher, const AnnScanRequest *request, int k, ReturnS
 /*
  * ann_search(index regclass, q vector, k int DEFAULT 10, num_leaves_to_search int DEFAULT NULL,
  * num_reordering_candidates int DEFAULT NULL) returns setof (ctid tid, distance float8,
- * approx_distance float8, leaf int): the rows that ORDER BY the index's operator would return first,
- * k of them or all, but for those with NULL. As k is known, the leaves of rank k are searched before
- * the first row. distance: the operator's; leaf: the best ranked of the searched leaves where the row
- * stands; approx_distance: to what its code there stands for (of a flat index: the distance). Both NULL for a row of the exact leaf. NULL
- * settings: those of the session, then of the index. One batch of rows in memory (a quarter of work_mem)
- * beside what a scan takes.
+ * approx_distance float8, leaf int): the rows that ORDER BY the index's operator would return
+ * first, k of them or all, but for those with NULL. As k is known, the leaves of rank k are
+ * searched before the first row. distance: the operator's; leaf: the best ranked of the searched
+ * leaves where the row stands; approx_distance: to what its code there stands for (of a flat index:
+ * the distance). Both NULL for a row of the exact leaf. NULL settings: those of the session, then
+ * of the index. One batch of rows in memory (a quarter of work_mem) beside what a scan takes.
  * Errors: ann_searcher_open's, other dimensions (DATA_EXCEPTION), a count out of range
  * (INVALID_PARAMETER_VALUE), INDEX_CORRUPTED.
  */

@@ -3,9 +3,9 @@
  *	  Searching an index by function: the access method's own scan, driven without a plan.
  *
  * NOTES
- *	  Rows are those that ORDER BY would return: seen by the statement's snapshot, with the rights of
- *	  the caller. A plan knows the table's row-level security; a function does not, so it refuses where
- *	  any is in force for the user.
+ *	  Rows are those that ORDER BY would return: seen by the statement's snapshot, with the rights
+ *	  of the caller. A plan knows the table's row-level security; a function does not, so it refuses
+ *	  where any is in force for the user.
  */
 #include "postgres.h"
 

@@ -34,9 +34,9 @@ typedef struct AnnFound
 } AnnFound;
 
 /*
- * Opens an index for searches under the active snapshot, which returns every row but those with NULL.
- * AccessShareLock on it and its table; errors of ann_admin_open, and OBJECT_NOT_IN_PREREQUISITE_STATE
- * for an index that a query could not use either.
+ * Opens an index for searches under the active snapshot, which returns every row but those with
+ * NULL. AccessShareLock on it and its table; errors of ann_admin_open, and
+ * OBJECT_NOT_IN_PREREQUISITE_STATE for an index that a query could not use either.
  */
 extern void ann_searcher_open(AnnSearcher *searcher, Oid index);
 extern void ann_searcher_close(AnnSearcher *searcher);
@@ -46,7 +46,9 @@ extern IndexScanDesc ann_searcher_begin(const AnnSearcher *searcher, const AnnSc
 /* Its next row; false at the end. */
 extern bool ann_searcher_next(AnnSearcher *searcher, IndexScanDesc scan, AnnFound *found);
 
-/* Argument number n: a count of at least 1 (`least`: 0), -1 for NULL; INVALID_PARAMETER_VALUE else. */
+/*
+ * Argument number n: a count of at least 1 (`least`: 0), -1 for NULL; INVALID_PARAMETER_VALUE else.
+ */
 extern int ann_searcher_count(FunctionCallInfo fcinfo, int n, const char *name, int least);
 
 #endif

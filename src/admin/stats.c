@@ -35,12 +35,13 @@ stats_row(FunctionCallInfo fcinfo, const AnnScanStats *stats)
 }
 
 /*
- * ann_search_stats(total boolean DEFAULT false, OUT leaves_searched, codes_scanned, candidates_reordered,
- * heap_fetches, held_back, queries, pages bigint, centroid_ms, scan_ms, reorder_ms float8): work of the
- * index scan that last returned a row (or its end) in this session, over all its rescans; total: of all
- * scans of this session that have ended, since ann_reset_search_stats(). pages: of index and table; those
- * that several searches of ann_search_batch share are left out. Milliseconds of ranking leaves, scoring
- * codes and reading rows: counted while ann.track_timing is on, else 0.
+ * ann_search_stats(total boolean DEFAULT false, OUT leaves_searched, codes_scanned,
+ * candidates_reordered, heap_fetches, held_back, queries, pages bigint, centroid_ms, scan_ms,
+ * reorder_ms float8): work of the index scan that last returned a row (or its end) in this session,
+ * over all its rescans; total: of all scans of this session that have ended, since
+ * ann_reset_search_stats(). pages: of index and table; those that several searches of
+ * ann_search_batch share are left out. Milliseconds of ranking leaves, scoring codes and reading
+ * rows: counted while ann.track_timing is on, else 0.
  */
 ANN_FUNCTION(ann_search_stats);
 Datum
@@ -50,8 +51,9 @@ ann_search_stats(PG_FUNCTION_ARGS)
 }
 
 /*
- * ann_server_search_stats(the same columns): of all scans that have ended in sessions with ann.track_server
- * on, since the server's start or ann_reset_server_search_stats(). Errors where there are no such sums.
+ * ann_server_search_stats(the same columns): of all scans that have ended in sessions with
+ * ann.track_server on, since the server's start or ann_reset_server_search_stats(). Errors where
+ * there are no such sums.
  */
 ANN_FUNCTION(ann_server_search_stats);
 Datum
@@ -72,7 +74,9 @@ ann_reset_search_stats(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* ann_reset_server_search_stats() returns void: sets the sums of ann_server_search_stats() to zero. */
+/*
+ * ann_reset_server_search_stats() returns void: sets the sums of ann_server_search_stats() to zero.
+ */
 ANN_FUNCTION(ann_reset_server_search_stats);
 Datum
 ann_reset_server_search_stats(PG_FUNCTION_ARGS)

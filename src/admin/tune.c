@@ -3,10 +3,10 @@
  *	  The cheapest settings of a search that reach a recall, measured on rows of the table itself.
  *
  * NOTES
- *	  A sample of the rows are the queries, each without itself among its answers. Two passes over the
- *	  table find them and the distances of their true neighbours; then the index is searched for them
- *	  under one setting after the other. What a setting costs is reckoned from the work that it makes,
- *	  so that the choice is the same every time: only the time told with it is measured.
+ *	  A sample of the rows are the queries, each without itself among its answers. Two passes over
+ *	  the table find them and the distances of their true neighbours; then the index is searched for
+ *	  them under one setting after the other. What a setting costs is reckoned from the work that it
+ *	  makes, so that the choice is the same every time: only the time told with it is measured.
  */
 #include "postgres.h"
 
@@ -28,7 +28,10 @@
 #include "am/support.h"
 #include "core/rng.h"
 
-/* Nanoseconds, about: a leaf visited, a 4-bit block of a code scored, a row read (and each dimension). */
+/*
+ * Nanoseconds, about: a leaf visited, a 4-bit block of a code scored, a row read (and each
+ * dimension).
+ */
 #define COST_LEAF 300
 #define COST_CODE_BLOCK 0.03
 #define COST_ROW 400
@@ -246,8 +249,9 @@ measure(Tune *tune, Outcome *outcome)
 }
 
 /*
- * The fewest leaves, from `low` to `high`, that reach the target with a number of candidates: doubled
- * until they do, then halved into. False when even `high` do not; *outcome is that of `high` then.
+ * The fewest leaves, from `low` to `high`, that reach the target with a number of candidates:
+ * doubled until they do, then halved into. False when even `high` do not; *outcome is that of
+ * `high` then.
  */
 static bool
 fewest_leaves(Tune *tune, int low, int high, int num_candidates, double target, Outcome *outcome)
@@ -354,16 +358,16 @@ open_tune(Tune *tune, Oid index_oid, AnnMetaData *meta)
 }
 
 /*
- * ann_tune(index regclass, target_recall float8 DEFAULT 0.95, k int DEFAULT 10, sample int DEFAULT 100)
- * returns one row: num_leaves_to_search int, num_reordering_candidates int (-1: automatic), recall
- * float8, ms_per_query float8. The cheapest setting by which k rows near each of a sample of the
- * table's rows (that row left out) are found with that recall, and what was measured with it; of an
- * index without rows NULL. Rows lie nearer to the data than most queries do, so what serves them is a
- * lower end for these. The same for the same rows, seed of the index and settings, but for
- * ms_per_query. Two passes over the table, expressions with the rights of its owner, then some 20 to 40
- * searches for each row of the sample. Errors: ann_searcher_open's; INVALID_PARAMETER_VALUE;
- * OBJECT_NOT_IN_PREREQUISITE_STATE for an index that is not trained; PROGRAM_LIMIT_EXCEEDED where the
- * sample does not fit maintenance_work_mem.
+ * ann_tune(index regclass, target_recall float8 DEFAULT 0.95, k int DEFAULT 10, sample int DEFAULT
+ * 100) returns one row: num_leaves_to_search int, num_reordering_candidates int (-1: automatic),
+ * recall float8, ms_per_query float8. The cheapest setting by which k rows near each of a sample of
+ * the table's rows (that row left out) are found with that recall, and what was measured with it;
+ * of an index without rows NULL. Rows lie nearer to the data than most queries do, so what serves
+ * them is a lower end for these. The same for the same rows, seed of the index and settings, but
+ * for ms_per_query. Two passes over the table, expressions with the rights of its owner, then some
+ * 20 to 40 searches for each row of the sample. Errors: ann_searcher_open's;
+ * INVALID_PARAMETER_VALUE; OBJECT_NOT_IN_PREREQUISITE_STATE for an index that is not trained;
+ * PROGRAM_LIMIT_EXCEEDED where the sample does not fit maintenance_work_mem.
  */
 ANN_FUNCTION(ann_tune);
 Datum

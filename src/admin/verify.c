@@ -323,8 +323,8 @@ first_pass(AnnCheck *check, BlockNumber end)
 /* ---- what nothing led to ---- */
 
 /*
- * On the primary our lock says that nobody trains, and an insert's node page that its BODY pages are
- * linked. On a standby either may have come half way.
+ * On the primary our lock says that nobody trains, and an insert's node page that its BODY pages
+ * are linked. On a standby either may have come half way.
  */
 static bool
 is_maybe_at_work(const AnnCheckPage *page)
@@ -421,8 +421,8 @@ begin_on_standby(AnnCheck *check)
 /*
  * ann_check(index regclass, heapallindexed boolean) returns setof (block bigint, invariant text,
  * problem text): a row for each violated invariant of src/README, none where the index is sound;
- * 'leak' are pages that an unfinished training or insert left. heapallindexed: also that every row of
- * the table that is visible now and belongs in the index is there. Needs SELECT on the table.
+ * 'leak' are pages that an unfinished training or insert left. heapallindexed: also that every row
+ * of the table that is visible now and belongs in the index is there. Needs SELECT on the table.
  * ShareUpdateExclusiveLock on the table (on a standby AccessShareLock), AccessShareLock on the
  * index, both released at the end. Damage is reported, not raised; errors are those of
  * ann_admin_open, and OBJECT_NOT_IN_PREREQUISITE_STATE for heapallindexed on an invalid index.

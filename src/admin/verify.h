@@ -107,8 +107,8 @@ extern bool ann_check_copy(AnnCheck *check, BlockNumber from, BlockNumber blkno,
 extern bool ann_check_enter(AnnCheck *check, BlockNumber from, BlockNumber blkno);
 
 /*
- * A walk ended early, or was not possible: pages of that kind (0: of unknown kind) that it would have
- * come to are not called unreachable.
+ * A walk ended early, or was not possible: pages of that kind (0: of unknown kind) that it would
+ * have come to are not called unreachable.
  */
 extern void ann_check_broken(AnnCheck *check, int kind);
 

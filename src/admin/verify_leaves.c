@@ -50,7 +50,9 @@ check_body(AnnCheck *check, BlockNumber head, BlockNumber blkno)
 		ann_check_mismatch(check, from, "I-5", "the codes of block %u go on past their end", head);
 }
 
-/* What is wrong with the factors of an absolute code (core/absolute.h) or of none; NULL: nothing. */
+/*
+ * What is wrong with the factors of an absolute code (core/absolute.h) or of none; NULL: nothing.
+ */
 static const char *
 factors_fault(const AnnCheck *check, const AnnBlockHeader *block, int lane)
 {
@@ -73,8 +75,8 @@ factors_fault(const AnnCheck *check, const AnnBlockHeader *block, int lane)
 }
 
 /*
- * A string of bits, where its codes lie in the block: the bits that it counts, and none past its end.
- * NULL: nothing is wrong.
+ * A string of bits, where its codes lie in the block: the bits that it counts, and none past its
+ * end. NULL: nothing is wrong.
  */
 static const char *
 bits_fault(const AnnCheck *check, const AnnBlockHeader *block, int lane)
@@ -269,7 +271,9 @@ check_tids_entries(AnnCheck *check, bool null_leaf, BlockNumber blkno, const Ann
 	}
 }
 
-/* Is a page where a chain has led one of that chain? Of the head nothing but that is expected: I-1. */
+/*
+ * Is a page where a chain has led one of that chain? Of the head nothing but that is expected: I-1.
+ */
 static bool
 is_chain_page(AnnCheck *check, bool null_leaf, BlockNumber from, BlockNumber blkno, Page page)
 {

@@ -129,8 +129,8 @@ bits_fault(uint16 kind, const float *floats, uint64 done, Size num_bytes)
 }
 
 /*
- * What is wrong with a part of a section that is a whole number of floats; done: bytes of the section
- * before it.
+ * What is wrong with a part of a section that is a whole number of floats; done: bytes of the
+ * section before it.
  */
 static const char *
 content_fault(const AnnModel *model, uint16 kind, const char *bytes, uint64 done, Size num_bytes)

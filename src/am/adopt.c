@@ -1,17 +1,17 @@
 /*
  * adopt.c
- *	  A model that is not trained but taken from another index (option trained_from), so that codes of
- *	  both mean the same and an index has a model before its table has rows.
+ *	  A model that is not trained but taken from another index (option trained_from), so that codes
+ *	  of both mean the same and an index has a model before its table has rows.
  *
  * NOTES
- *	  Everything that training makes is copied: mean, rotation, codebook, calibration, centroids with
- *	  their parents and codes, in the same order, so that a vector has the same code in both, leaf and
- *	  all. The rows are the index's own. Nothing ties the two together afterwards.
+ *	  Everything that training makes is copied: mean, rotation, codebook, calibration, centroids
+ *	  with their parents and codes, in the same order, so that a vector has the same code in both,
+ *	  leaf and all. The rows are the index's own. Nothing ties the two together afterwards.
  *
  *	  An index that cannot be found, or is untrained, is no error but a warning, and the index is
- *	  trained on its own rows: a dump is restored in an order that nobody chooses, and a REINDEX must
- *	  be possible when the other is gone. An index of another kind is an error, as a later try would
- *	  fail in the same way.
+ *	  trained on its own rows: a dump is restored in an order that nobody chooses, and a REINDEX
+ *	  must be possible when the other is gone. An index of another kind is an error, as a later try
+ *	  would fail in the same way.
  *
  *	  Parents are kept in an index of many leaves only (store/centroids.h). Without them a row is
  *	  compared with all centroids.
@@ -67,7 +67,9 @@ warn_own_training(const AnnBuilder *builder, const char *name, const char *reaso
 			 errhint("REINDEX it when the other index is there and trained.")));
 }
 
-/* May the current user, in a build the owner of the table, see what the index reveals of its rows? */
+/*
+ * May the current user, in a build the owner of the table, see what the index reveals of its rows?
+ */
 static bool
 may_read(Oid index_oid, Oid heap_oid)
 {
@@ -77,8 +79,8 @@ may_read(Oid index_oid, Oid heap_oid)
 }
 
 /*
- * The index of that name, in the schema of the index to be built where the name has none (the search
- * path of a build is not its user's), opened with its table; NULL: there is none.
+ * The index of that name, in the schema of the index to be built where the name has none (the
+ * search path of a build is not its user's), opened with its table; NULL: there is none.
  */
 static Relation
 open_other(AnnBuilder *builder, const char *name, Relation *heap)

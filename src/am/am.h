@@ -147,8 +147,8 @@ extern IndexBulkDeleteResult *
 annivf_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
 
 /*
- * within.c: the conditions of a path that its index answers. Does the scan end at a radius: is there no
- * ordering operator, or one of the same query as a condition?
+ * within.c: the conditions of a path that its index answers. Does the scan end at a radius: is
+ * there no ordering operator, or one of the same query as a condition?
  */
 extern bool ann_within_ends(const struct IndexPath *path);
 

@@ -98,8 +98,8 @@ typedef struct AnnBuilder
 	struct AnnCalibrator *calibrator;
 	char *centroid_blocks; /* coded centroids, or NULL */
 	/*
-	 * A row that no code can describe, or NULL: its place is the caller's business. Called after all
-	 * rows were coded, in ascending order.
+	 * A row that no code can describe, or NULL: its place is the caller's business. Called after
+	 * all rows were coded, in ascending order.
 	 */
 	void (*exact_row)(void *arg, ItemPointer tid);
 	void (*null_row)(void *arg, ItemPointer tid);
@@ -117,8 +117,8 @@ extern void ann_builder_free(AnnBuilder *builder);
 /* Zeroed memory of any size, for as long as the builder lives or until pfree(). */
 extern void *ann_builder_alloc(AnnBuilder *builder, Size size);
 /*
- * Reports a phase, with the number of rows, leaves or queries to come, passes over them multiplied; 0:
- * not known yet, or the core adds it.
+ * Reports a phase, with the number of rows, leaves or queries to come, passes over them multiplied;
+ * 0: not known yet, or the core adds it.
  */
 extern void ann_builder_phase(AnnBuilder *builder, int phase, double total);
 /* Reports how many of them are done, or that so many more are. */
@@ -142,8 +142,8 @@ extern bool ann_trainer_run(AnnBuilder *builder, double min_rows);
 
 /*
  * adopt.c: takes the model of the index that option trained_from names: builder->model, set,
- * adopted_rho, and what the metapage says of them. False: there is none to take, by option or, with a
- * WARNING, for want of such an index. Errors where it does not fit, or may not be read.
+ * adopted_rho, and what the metapage says of them. False: there is none to take, by option or, with
+ * a WARNING, for want of such an index. Errors where it does not fit, or may not be read.
  */
 extern bool ann_builder_adopt(AnnBuilder *builder);
 
@@ -152,8 +152,8 @@ extern int ann_builder_auto_width(int dim, int layers, bool is_absolute);
 
 /*
  * rotate.c: makes builder->rotation (or not, as options, dimensions and memory say) for codes of
- * meta.width dimensions a block from the sample, which holds unit residuals by now, and rotates these,
- * the centroids and the pseudo-queries.
+ * meta.width dimensions a block from the sample, which holds unit residuals by now, and rotates
+ * these, the centroids and the pseudo-queries.
  */
 extern void ann_builder_rotate(AnnBuilder *builder);
 

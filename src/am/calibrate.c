@@ -28,8 +28,8 @@
 #define COVERAGE 0.97
 #define LEAVES_MARGIN 1.3
 /*
- * Share of the true neighbours that must lie within z standard deviations; of long vectors fewer, as a
- * row costs more to read there than the leaf more that makes up for it.
+ * Share of the true neighbours that must lie within z standard deviations; of long vectors fewer,
+ * as a row costs more to read there than the leaf more that makes up for it.
  */
 #define BOUND_COVERAGE 0.985
 #define BOUND_COVERAGE_LONG 0.95
@@ -49,8 +49,8 @@ quantile(float *values, int num, double share)
 }
 
 /*
- * positions[q * ANN_NEIGHBOURS + r] = leaves that a search for query q opens before the first that holds
- * its neighbour of rank r, with that one; 0 where there is no such neighbour.
+ * positions[q * ANN_NEIGHBOURS + r] = leaves that a search for query q opens before the first that
+ * holds its neighbour of rank r, with that one; 0 where there is no such neighbour.
  */
 static void
 leaf_positions(AnnCalibrator *calibrator, const float *rho, float bias, float *positions)

@@ -9,9 +9,9 @@
  *	  codes cannot tell the leaves apart (clusters so far from one another that the rounded table
  *	  drowns the rest), the index does without.
  *
- *	  Of many leaves, only the children of the parents nearest to the query are scored by code. How many
- *	  parents that must be is measured as well. A row to be inserted looks into ANN_KMEANS_BEAM of them,
- *	  as it does in the build.
+ *	  Of many leaves, only the children of the parents nearest to the query are scored by code. How
+ *	  many parents that must be is measured as well. A row to be inserted looks into ANN_KMEANS_BEAM
+ *	  of them, as it does in the build.
  */
 #include "postgres.h"
 
@@ -51,8 +51,8 @@ ann_centroids_beam(double beam, double wanted)
 }
 
 /*
- * More leaves need more parents, but fewer for each: the root of their number where fewer are wanted
- * than were measured, in proportion where more are, to be sure.
+ * More leaves need more parents, but fewer for each: the root of their number where fewer are
+ * wanted than were measured, in proportion where more are, to be sure.
  */
 uint32
 ann_parents_wanted(const AnnCalibrationData *calibration, double wanted)
@@ -280,8 +280,8 @@ code_ranks(const float *exact, const float *keys, float *scratch, uint32 num, ui
 }
 
 /*
- * Ranks, from 1, of the parents of the leaves that one query should search (exact: scores of all leaves,
- * scratch: of as many). Returns their number.
+ * Ranks, from 1, of the parents of the leaves that one query should search (exact: scores of all
+ * leaves, scratch: of as many). Returns their number.
  */
 static int
 parent_ranks(const AnnCentroids *set, const float *query, const float *exact, float *scratch,
@@ -315,8 +315,8 @@ parent_ranks(const AnnCentroids *set, const float *query, const float *exact, fl
 }
 
 /*
- * How many of the nearest parents have 99.5 % of the leaves wanted among their children. Where that is
- * most of them, a query looks at all leaves; an insert, which wants one leaf, uses them still.
+ * How many of the nearest parents have 99.5 % of the leaves wanted among their children. Where that
+ * is most of them, a query looks at all leaves; an insert, which wants one leaf, uses them still.
  */
 static void
 calibrate_parents(AnnBuilder *builder, const float *queries, int num_queries,

@@ -9,8 +9,8 @@
  *	  sections.
  *
  *	  Workers may take part in the pass (parallel.c), in any order. What depends on all rows is
- *	  therefore gathered from the sorted stream, which is the same however the rows came: the sums of
- *	  floating point and the rows of the exact and the NULL leaf, which the sort puts at its end.
+ *	  therefore gathered from the sorted stream, which is the same however the rows came: the sums
+ *	  of floating point and the rows of the exact and the NULL leaf, which the sort puts at its end.
  */
 #include "postgres.h"
 

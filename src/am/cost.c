@@ -12,8 +12,8 @@
  *	  scan short, for a plan that loses rows must not be the cheap one.
  *
  *	  A scan that ends at a radius has its last row where the estimate of the rows within says
- *	  (within.c), and n(r) of its rank for its leaves. Rows of it are read by this method and then by
- *	  the executor, which finds their pages in memory: they are charged once, by cost_index().
+ *	  (within.c), and n(r) of its rank for its leaves. Rows of it are read by this method and then
+ *	  by the executor, which finds their pages in memory: they are charged once, by cost_index().
  *
  *	  All costs are finite: the planner subtracts them from one another.
  */

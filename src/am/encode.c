@@ -3,11 +3,12 @@
  *	  One row coded and appended to its leaf: what insert and the absorption by vacuum share.
  *
  * NOTES
- *	  Where rows have a second leaf (core/soar.h), there are two WAL records, one for each entry, and
- *	  never are two leaves locked. The primary entry comes first, and with it the absorption erases the
- *	  row from the exact leaf: whatever comes in between, a row that some snapshot may see has a
- *	  primary entry, and a primary entry alone is as good as two, only slower to be found. A scan that
- *	  copied the exact leaf before drops both entries, one that did after meets one or both.
+ *	  Where rows have a second leaf (core/soar.h), there are two WAL records, one for each entry,
+ *	  and never are two leaves locked. The primary entry comes first, and with it the absorption
+ *	  erases the row from the exact leaf: whatever comes in between, a row that some snapshot may
+ *	  see has a primary entry, and a primary entry alone is as good as two, only slower to be found.
+ *	  A scan that copied the exact leaf before drops both entries, one that did after meets one or
+ *	  both.
  */
 #include "postgres.h"
 

@@ -8,14 +8,15 @@
  *	  (erased there and inserted here in one WAL record, both pages locked), and the scan then meets
  *	  it a second time. The other way round nothing moves, and a row that had moved before its page
  *	  was read here is in its leaf before the first leaf is read. So: the exact leaf first, then the
- *	  leaves, and a candidate that is in this set is dropped: each of a row's entries, where it has two.
+ *	  leaves, and a candidate that is in this set is dropped: each of a row's entries, where it has
+ *	  two.
  *
- *	  Each row comes once. Vacuum may unlink the page that is to be read next, and an insert may link it
- *	  again, right behind the head: then it leads to pages that were read before. So a page that comes a
- *	  second time makes the read start again. Without one no row that the scan's snapshot sees comes
- *	  twice, as within the exact leaf rows stay on their page. (A row identifier may come twice, if
- *	  vacuum erased it from one page and an insert put it on another; but such an insert is later than
- *	  the snapshot, and the row that was vacuumed is dead to all.)
+ *	  Each row comes once. Vacuum may unlink the page that is to be read next, and an insert may
+ *	  link it again, right behind the head: then it leads to pages that were read before. So a page
+ *	  that comes a second time makes the read start again. Without one no row that the scan's
+ *	  snapshot sees comes twice, as within the exact leaf rows stay on their page. (A row identifier
+ *	  may come twice, if vacuum erased it from one page and an insert put it on another; but such an
+ *	  insert is later than the snapshot, and the row that was vacuumed is dead to all.)
  *
  *	  A set that outgrows its memory goes to a temporary file in chunks; then a test for membership
  *	  is one pass over the file for a whole batch of candidates. That is slow, and rare: a trained
@@ -29,8 +30,8 @@
 #include "faultpoint.h"
 
 /*
- * How often pages may come again before the chain counts as a circle: to happen by the work of others,
- * each time takes a vacuum and an insert within one read.
+ * How often pages may come again before the chain counts as a circle: to happen by the work of
+ * others, each time takes a vacuum and an insert within one read.
  */
 #define MAX_REPEATS 20
 
@@ -134,7 +135,10 @@ typedef enum ReadOutcome
 	READ_REPEATED, /* a page came a second time */
 } ReadOutcome;
 
-/* Notes a page behind the head, in a table that is made for the first; false if it is there already. */
+/*
+ * Notes a page behind the head, in a table that is made for the first; false if it is there
+ * already.
+ */
 static bool
 note_page(HTAB **pages, MemoryContext context, BlockNumber blkno)
 {

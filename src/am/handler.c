@@ -74,7 +74,9 @@ annivf_property(Oid index_oid, int attno, IndexAMProperty prop, const char *prop
 	return true;
 }
 
-/* Is the function of an operator one of those that tell whether a distance is less than a radius? */
+/*
+ * Is the function of an operator one of those that tell whether a distance is less than a radius?
+ */
 static const AnnTypeSupport *
 support_of_operator(Oid operator)
 {
@@ -201,8 +203,8 @@ members_are_valid(Form_pg_opclass opclass, Members *members)
 }
 
 /*
- * SELECT amvalidate(oid): exactly one ordering operator and one support function of annivf's, and at most
- * one search operator, which belong to each other and to the type.
+ * SELECT amvalidate(oid): exactly one ordering operator and one support function of annivf's, and
+ * at most one search operator, which belong to each other and to the type.
  */
 static bool
 annivf_validate(Oid opclass_oid)

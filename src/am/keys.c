@@ -3,10 +3,10 @@
  *	  What a plan node asks of a scan: the value of its ordering operator, and its conditions.
  *
  * NOTES
- *	  A scan follows one query and ends at one radius. With an ordering operator the query is that of
- *	  the order, and conditions of the same query give the radius. Without one it is that of the
- *	  condition with the least radius, a guess at the one that lets the fewest rows through. All other
- *	  conditions are left to the executor, which checks them for each row that is returned.
+ *	  A scan follows one query and ends at one radius. With an ordering operator the query is that
+ *	  of the order, and conditions of the same query give the radius. Without one it is that of the
+ *	  condition with the least radius, a guess at the one that lets the fewest rows through. All
+ *	  other conditions are left to the executor, which checks them for each row that is returned.
  */
 #include "postgres.h"
 
@@ -14,8 +14,8 @@
 #include "types/ball.h"
 
 /*
- * Takes the query of the ordering operator; none where all rows are equal to it: NULL, or, with conditions
- * to search by, one that orders nothing.
+ * Takes the query of the ordering operator; none where all rows are equal to it: NULL, or, with
+ * conditions to search by, one that orders nothing.
  */
 static void
 read_order(IndexScanDesc scan, const AnnTypeSupport *support, AnnScanRequest *request)

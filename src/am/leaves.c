@@ -3,17 +3,17 @@
  *	  The leaves in the order in which a query searches them.
  *
  * NOTES
- *	  L2 and cosine: by the distance of the centroid. Inner product: by -<q,c> - t |q| rho, as a row of
- *	  a wide leaf may reach farther towards the query than its centroid does (t is calibrated, rho the
- *	  leaf's root mean square residual).
+ *	  L2 and cosine: by the distance of the centroid. Inner product: by -<q,c> - t |q| rho, as a row
+ *	  of a wide leaf may reach farther towards the query than its centroid does (t is calibrated,
+ *	  rho the leaf's root mean square residual).
  *
- *	  The order is made in windows. A window is chosen by the code of the centroid (by the exact score
- *	  where centroids have no codes), in the total order of key and place; within it, leaves are
- *	  ordered by their exact score. The first is as wide as the calibrated beam says, so that the leaves
- *	  wanted first are in it and in their exact order; each further one is twice as wide, as far as
- *	  memory allows. Where a window ends is remembered, so every pass finds the same windows, and so
- *	  the same order. Where the index keeps the parents of the centroids, the first window looks only
- *	  at the children of the nearest ones; the next finds what it has left out.
+ *	  The order is made in windows. A window is chosen by the code of the centroid (by the exact
+ *	  score where centroids have no codes), in the total order of key and place; within it, leaves
+ *	  are ordered by their exact score. The first is as wide as the calibrated beam says, so that
+ *	  the leaves wanted first are in it and in their exact order; each further one is twice as wide,
+ *	  as far as memory allows. Where a window ends is remembered, so every pass finds the same
+ *	  windows, and so the same order. Where the index keeps the parents of the centroids, the first
+ *	  window looks only at the children of the nearest ones; the next finds what it has left out.
  */
 #include "postgres.h"
 

@@ -5,10 +5,10 @@
  *
  * NOTES
  *	  Coordinates: L2 and cosine, the row with the mean taken off; inner product, the row itself
- *	  (the mean goes back on), half of the queries with their own norm, half normalised; rotated where
- *	  the model has a rotation. Distances are in key units. The blocked product gives the squared L2
- *	  distance in these coordinates or the inner product; where the metric is another, it still tells
- *	  which rows are too far away to be among the nearest ("reach").
+ *	  (the mean goes back on), half of the queries with their own norm, half normalised; rotated
+ *	  where the model has a rotation. Distances are in key units. The blocked product gives the
+ *	  squared L2 distance in these coordinates or the inner product; where the metric is another, it
+ *	  still tells which rows are too far away to be among the nearest ("reach").
  */
 #include "postgres.h"
 
@@ -130,9 +130,10 @@ worst_neighbour(AnnNeighbour *list, int num)
 }
 
 /*
- * Rows of no smaller distance than the bound are beyond it, in the unit of the blocked product. Taxicab:
- * |x-y|_2 <= |x-y|_1. Jaccard of rows at length 1, whose product is p: as the mean of the bits of both
- * is not below their geometric mean, common / either <= p / (2 - p); beyond 1 there is nothing.
+ * Rows of no smaller distance than the bound are beyond it, in the unit of the blocked product.
+ * Taxicab: |x-y|_2 <= |x-y|_1. Jaccard of rows at length 1, whose product is p: as the mean of the
+ * bits of both is not below their geometric mean, common / either <= p / (2 - p); beyond 1 there is
+ * nothing.
  */
 static float
 reach_of(const AnnCalibrator *calibrator, float bound)
@@ -245,8 +246,8 @@ is_before(const AnnCalibrator *calibrator, const float *query, uint32 a, uint32 
 }
 
 /*
- * In key units, in the coordinates of the calibration, where strings of bits may be of length 1. NaN or
- * infinity for one that is no neighbour.
+ * In key units, in the coordinates of the calibration, where strings of bits may be of length 1.
+ * NaN or infinity for one that is no neighbour.
  */
 static float
 exact_distance(const AnnCalibrator *calibrator, int q, const float *row)

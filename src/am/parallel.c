@@ -4,11 +4,11 @@
  *
  * NOTES
  *	  The leader samples and trains, then puts model and centroids into shared memory. Each
- *	  participant, the leader too, takes blocks of the heap, codes their rows into its run of a shared
- *	  sort and keeps the nearest neighbours that it finds for the pseudo-queries; the leader merges
- *	  both and writes the index alone. Nothing in the outcome tells who coded which row: the sort has
- *	  no equal keys, the lists of neighbours have an order without ties, and all sums of floating
- *	  point are made by the leader from sorted codes.
+ *	  participant, the leader too, takes blocks of the heap, codes their rows into its run of a
+ *	  shared sort and keeps the nearest neighbours that it finds for the pseudo-queries; the leader
+ *	  merges both and writes the index alone. Nothing in the outcome tells who coded which row: the
+ *	  sort has no equal keys, the lists of neighbours have an order without ties, and all sums of
+ *	  floating point are made by the leader from sorted codes.
  *
  *	  maintenance_work_mem is for all participants together: what the centroids leave is dealt out
  *	  equally. Besides, each has the pseudo-queries with their tables and neighbours.
@@ -434,7 +434,9 @@ ann_parallel_work(dsm_segment *segment, shm_toc *toc)
 	debug_query_string = shm_toc_lookup(toc, KEY_QUERY, true);
 	pgstat_report_activity(STATE_RUNNING, debug_query_string);
 	pgstat_report_query_id(shared->query_id, false);
-	/* The settings are the leader's, hence the kernels, which decide about the last bit of a float. */
+	/*
+	 * The settings are the leader's, hence the kernels, which decide about the last bit of a float.
+	 */
 	if (strcmp(shared->simd, ann_kernels->name) != 0)
 		elog(ERROR, "a worker has other kernels (%s) than its leader (%s)", ann_kernels->name,
 			 shared->simd);

@@ -14,8 +14,8 @@
  *		Hamming	  est = |q-u|_1	  sd = 0
  *		Jaccard	  est = 1 - <q,u> / (bits of q + b - <q,u>)	  sd = 0
  *
- *	  with q' the query less the mean (normalised first under cosine), y = s u the decoded residual, or
- *	  u the decoded row (core/absolute.h). Where residuals are those from the origin, c = 0.
+ *	  with q' the query less the mean (normalised first under cosine), y = s u the decoded residual,
+ *	  or u the decoded row (core/absolute.h). Where residuals are those from the origin, c = 0.
  */
 #include "postgres.h"
 
@@ -68,8 +68,8 @@ float_table(const AnnModel *model, const float *vector)
 }
 
 /*
- * The table of <q,u> (taxicab: of |q-u|_1) and what bounds() makes of it. Rounding shifts each entry by
- * up to half a step, as good as at random: a variance of step^2 / 12 per code block.
+ * The table of <q,u> (taxicab: of |q-u|_1) and what bounds() makes of it. Rounding shifts each
+ * entry by up to half a step, as good as at random: a variance of step^2 / 12 per code block.
  */
 static void
 make_table(AnnQuery *query, const AnnModel *model, float factor)
@@ -90,8 +90,8 @@ make_table(AnnQuery *query, const AnnModel *model, float factor)
 }
 
 /*
- * The table of a string of bits: how many bits of each nibble differ, or are set in both. Exact, and so
- * are the estimates. The query comes as it stands in SQL, not at length 1.
+ * The table of a string of bits: how many bits of each nibble differ, or are set in both. Exact,
+ * and so are the estimates. The query comes as it stands in SQL, not at length 1.
  */
 static void
 make_bits_table(AnnQuery *query, const AnnModel *model, const float *values)

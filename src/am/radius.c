@@ -3,16 +3,16 @@
  *	  Where a scan with a radius ends.
  *
  * NOTES
- *	  No row beyond the radius is queued. The scan ends where the leaves searched are enough for one row
- *	  more than those within, as the ordered scan has it, and hold one that is not within, by its key
- *	  or its distance.
+ *	  No row beyond the radius is queued. The scan ends where the leaves searched are enough for one
+ *	  row more than those within, as the ordered scan has it, and hold one that is not within, by
+ *	  its key or its distance.
  *
- *	  If no order is asked for, rows go out as they are found, and a row of a leaf that was searched late
- *	  is as good as any. So the scan goes on to 1.3 times the leaves that it had searched when it found a
- *	  row last: where none of them had another one, the next ones hardly will. Of queries far from
- *	  all rows, whose neighbours lie scattered, that finds many more: 20,000 random rows of 8 dimensions,
- *	  the centre of their cube, 322 rows within .5: 321 instead of 156. A radius with no row in the
- *	  first leaves costs nothing more.
+ *	  If no order is asked for, rows go out as they are found, and a row of a leaf that was searched
+ *	  late is as good as any. So the scan goes on to 1.3 times the leaves that it had searched when
+ *	  it found a row last: where none of them had another one, the next ones hardly will. Of queries
+ *	  far from all rows, whose neighbours lie scattered, that finds many more: 20,000 random rows of
+ *	  8 dimensions, the centre of their cube, 322 rows within .5: 321 instead of 156. A radius with
+ *	  no row in the first leaves costs nothing more.
  */
 #include "postgres.h"
 

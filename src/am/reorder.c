@@ -169,7 +169,9 @@ note_page(AnnReorder *reorder, BlockNumber blkno)
 		ann_recent_set(reorder->scan->heapRelation, blkno, fetch->xs_cbuf);
 }
 
-/* Starts loading the lines of the rows that are in memory: line pointers first, rows behind them. */
+/*
+ * Starts loading the lines of the rows that are in memory: line pointers first, rows behind them.
+ */
 static void
 prefetch_lines(AnnReorder *reorder, const AnnRow *rows, int num)
 {

@@ -3,10 +3,11 @@
  *	  The rotation of a model: whether it gets one, and what turns with it.
  *
  * NOTES
- *	  Leaves do not depend on a rotation, as k-means sees distances only; codes do, as their blocks are
- *	  made of coordinates. So it comes after the centroids and before the codebook: the axes are those
- *	  of the unit residuals, which are what is coded, and from here on everything (centroids, residuals,
- *	  queries, rows) is in rotated coordinates. Only the mean, taken off before, stays as it is.
+ *	  Leaves do not depend on a rotation, as k-means sees distances only; codes do, as their blocks
+ *	  are made of coordinates. So it comes after the centroids and before the codebook: the axes are
+ *	  those of the unit residuals, which are what is coded, and from here on everything (centroids,
+ *	  residuals, queries, rows) is in rotated coordinates. Only the mean, taken off before, stays as
+ *	  it is.
  */
 #include "postgres.h"
 
@@ -42,8 +43,8 @@ rotate_rows(AnnBuilder *builder, float *rows, size_t num)
 }
 
 /*
- * A code of single dimensions gains nothing worth the multiplications, and a sample of few rows has no
- * axes to speak of. Wide vectors would make the model too large for a cache.
+ * A code of single dimensions gains nothing worth the multiplications, and a sample of few rows has
+ * no axes to speak of. Wide vectors would make the model too large for a cache.
  */
 static bool
 is_worth_it(const AnnBuilder *builder)

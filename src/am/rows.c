@@ -120,7 +120,9 @@ ann_rows_next(AnnScan *so)
 	}
 	else
 	{
-		/* What lies above the best row read need not be read for it, nor what is beyond the radius. */
+		/*
+		 * What lies above the best row read need not be read for it, nor what is beyond the radius.
+		 */
 		max_key = so->radius_key;
 		if (head != NULL && !isnan(head->distance))
 			max_key = Min(max_key, ann_query_key(so->support->metric, head->distance));

@@ -142,7 +142,10 @@ extend_to_rank(AnnScan *so, double rank)
 	extend_search(so, Max(num_leaves, so->search->num_searched + 1.0), 2 * ahead);
 }
 
-/* As many leaves as a scan searches before it returns a row, for all the rows that it was asked for. */
+/*
+ * As many leaves as a scan searches before it returns a row, for all the rows that it was asked
+ * for.
+ */
 static double
 first_leaves(const AnnScan *so)
 {

@@ -50,8 +50,8 @@
 #define ANN_EXTEND_AHEAD 1.3
 
 /*
- * Forgets what lies in the relation's cache, and with it vanishes, of a model that was copied; but for
- * the list of the pages of the centroids' codes, which is copied.
+ * Forgets what lies in the relation's cache, and with it vanishes, of a model that was copied; but
+ * for the list of the pages of the centroids' codes, which is copied.
  */
 static inline void
 ann_model_detach(AnnModel *model)
@@ -272,8 +272,8 @@ extern void ann_search_open(AnnSearch *search);
 extern bool ann_search_page(AnnSearch *search);
 extern void ann_search_settle(AnnSearch *search);
 /*
- * The same by hand, for leaves that nothing was taken of yet (together.c): sets the search to a leaf, by
- * rank; then every block of the leaf (an AnnBlockVisitor).
+ * The same by hand, for leaves that nothing was taken of yet (together.c): sets the search to a
+ * leaf, by rank; then every block of the leaf (an AnnBlockVisitor).
  */
 extern void ann_search_aim(AnnSearch *search, uint32 rank);
 extern void ann_search_block(void *search, const void *block);
@@ -282,8 +282,8 @@ extern bool ann_search_next_key(const AnnSearch *search, float *key);
 /* Makes sure that a candidate is in memory, by another pass if need be; false when none is left. */
 extern bool ann_search_refill(AnnSearch *search);
 /*
- * Takes the next candidates in memory off, at most max and only up to a key; their number. It may be
- * less than max, or 0, as candidates whose row was taken before are dropped.
+ * Takes the next candidates in memory off, at most max and only up to a key; their number. It may
+ * be less than max, or 0, as candidates whose row was taken before are dropped.
  */
 extern int ann_search_take(AnnSearch *search, AnnCandidate *candidates, int max, double max_key);
 /* Of late candidates, those whose row was not taken before; their number. They count as taken. */
@@ -295,9 +295,9 @@ extern int ann_search_take_late(AnnSearch *search, AnnCandidate *candidates, int
 #define ANN_TOGETHER_BYTES 16
 
 /*
- * Searches the first num_leaves[i] leaves of searches[i] (or as many of them as are ranked in memory), none
- * of which has searched any; the rest of an extension is the caller's. num_leaves[i] = 0: searches[i] is
- * not looked at.
+ * Searches the first num_leaves[i] leaves of searches[i] (or as many of them as are ranked in
+ * memory), none of which has searched any; the rest of an extension is the caller's. num_leaves[i]
+ * = 0: searches[i] is not looked at.
  */
 extern void ann_search_together(AnnSearch **searches, const uint32 *num_leaves, int num);
 
@@ -314,8 +314,8 @@ typedef struct AnnLocated
 } AnnLocated;
 
 /*
- * Looks rows up in the leaves that were searched: the entry of each in the first of them where it has
- * one. One page's share lock at a time; checks for interrupts.
+ * Looks rows up in the leaves that were searched: the entry of each in the first of them where it
+ * has one. One page's share lock at a time; checks for interrupts.
  */
 extern void ann_search_locate(AnnSearch *search, AnnLocated *rows, int num);
 
@@ -361,8 +361,8 @@ typedef struct AnnReorder
 extern void
 ann_reorder_begin(AnnReorder *reorder, IndexScanDesc scan, const AnnTypeSupport *support);
 /*
- * The query of the next batches: dim floats, which must stay. scratch: dim floats. NULL: only states are
- * wanted.
+ * The query of the next batches: dim floats, which must stay. scratch: dim floats. NULL: only
+ * states are wanted.
  */
 extern void ann_reorder_set_query(AnnReorder *reorder, const float *query, float *scratch, int dim);
 /*
@@ -416,8 +416,8 @@ extern void ann_stream_all(AnnStream *stream, Relation index, const AnnMetaData 
 						   AnnExactSet *exact, AnnReorder *reorder);
 extern void ann_stream_nulls(AnnStream *stream, Relation index, AnnReorder *reorder);
 /*
- * The next row identifier; false at the end. Share locks, one page at a time. ERRCODE_INDEX_CORRUPTED
- * where the NULL leaf names a row that has a vector.
+ * The next row identifier; false at the end. Share locks, one page at a time.
+ * ERRCODE_INDEX_CORRUPTED where the NULL leaf names a row that has a vector.
  */
 extern bool ann_stream_next(AnnStream *stream, AnnTid *tid);
 
@@ -485,10 +485,10 @@ typedef struct AnnScan
 /* ---- keys.c: what a plan node asks for ---- */
 
 /*
- * Fills query, radius and order of a request from the scan's keys, in the current memory context; no query:
- * nothing orders the rows. False where a NULL lets no row through. recheck: rows that are returned must be
- * checked against the keys. Errors: FEATURE_NOT_SUPPORTED for operators that are none of ours,
- * INVALID_PARAMETER_VALUE for a radius of NaN.
+ * Fills query, radius and order of a request from the scan's keys, in the current memory context;
+ * no query: nothing orders the rows. False where a NULL lets no row through. recheck: rows that are
+ * returned must be checked against the keys. Errors: FEATURE_NOT_SUPPORTED for operators that are
+ * none of ours, INVALID_PARAMETER_VALUE for a radius of NaN.
  */
 extern bool ann_keys_read(IndexScanDesc scan, const AnnTypeSupport *support,
 						  AnnScanRequest *request, bool *recheck);
@@ -498,8 +498,8 @@ extern bool ann_keys_read(IndexScanDesc scan, const AnnTypeSupport *support,
 /* Sets the greatest key within the radius; false where no distance is less. */
 extern bool ann_radius_set(AnnScan *so);
 /*
- * No row that was read is left to be returned: is what the searched leaves hold besides beyond the radius, and
- * something of it at all?
+ * No row that was read is left to be returned: is what the searched leaves hold besides beyond the
+ * radius, and something of it at all?
  */
 extern bool ann_radius_is_reached(const AnnScan *so);
 /* If so: are there likely more rows in further leaves, which break no order? */
@@ -517,8 +517,8 @@ extern bool ann_rows_next(AnnScan *so);
 /* ---- scan.c ---- */
 
 /*
- * Work of the scan of this backend that last returned a row or ended; the sum of those that have ended since
- * the backend began, or since it was set back.
+ * Work of the scan of this backend that last returned a row or ended; the sum of those that have
+ * ended since the backend began, or since it was set back.
  */
 extern const AnnScanStats *ann_scan_last_stats(void);
 extern const AnnScanStats *ann_scan_total_stats(void);
@@ -528,8 +528,8 @@ extern const AnnScanStats *ann_scan_stats(IndexScanDesc scan);
 /* A request for a scan that has just been (re)started, in place of the plan node's. */
 extern void ann_scan_request(IndexScanDesc scan, const AnnScanRequest *request);
 /*
- * Begins such a scan up to its first leaves; those that it will search before it returns a row, or 0.
- * Errors as of annivf_gettuple.
+ * Begins such a scan up to its first leaves; those that it will search before it returns a row, or
+ * 0. Errors as of annivf_gettuple.
  */
 extern uint32 ann_scan_prepare(IndexScanDesc scan);
 /* The search of a scan that has returned a row or was prepared; NULL: it searches no leaves. */

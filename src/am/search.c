@@ -53,7 +53,8 @@
 
 /*
  * The width of the bound for a number of leaves: who searches twice as many as the index would by
- * itself wants recall that the usual width does not reach; between the two it grows with the logarithm.
+ * itself wants recall that the usual width does not reach; between the two it grows with the
+ * logarithm.
  */
 static float
 bound_width(const AnnCalibrationData *calibration, double num_leaves)

@@ -3,11 +3,11 @@
  *	  The sums of ann_search_stats() over all sessions of the server, for those who want them.
  *
  * NOTES
- *	  The sums lie in shared memory that a session attaches to at its first scan with ann.track_server on:
- *	  from 17 on a named segment, which any session may make; before, memory that only a preloaded
- *	  library can ask for. Off by default, as a server without room for a segment would fail queries.
- *	  A scan adds what it did when it ends, by atomic additions; sums read meanwhile may have part of a
- *	  scan. They begin at zero with every start of the server.
+ *	  The sums lie in shared memory that a session attaches to at its first scan with
+ *	  ann.track_server on: from 17 on a named segment, which any session may make; before, memory
+ *	  that only a preloaded library can ask for. Off by default, as a server without room for a
+ *	  segment would fail queries. A scan adds what it did when it ends, by atomic additions; sums
+ *	  read meanwhile may have part of a scan. They begin at zero with every start of the server.
  */
 #include "postgres.h"
 

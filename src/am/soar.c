@@ -5,9 +5,9 @@
  * NOTES
  *	  Automatic means: where it pays by what the sample says. For each pseudo-query its nearest rows
  *	  in the sample are found by blocked products; then, with the leaves and what they hold, the
- *	  codes that must be scored until 85 to 97 % of them are covered, with second leaves and without. The
- *	  second entries are codes to be scored too, so the ratio is the gain. It is worth twice the codes
- *	  on disk and twice the work of an insert only from some 1.25 on.
+ *	  codes that must be scored until 85 to 97 % of them are covered, with second leaves and
+ *	  without. The second entries are codes to be scored too, so the ratio is the gain. It is worth
+ *	  twice the codes on disk and twice the work of an insert only from some 1.25 on.
  */
 #include "postgres.h"
 
@@ -222,8 +222,8 @@ codes_of_query(Measure *measure, int q, float *scores, double *once, double *twi
 }
 
 /*
- * The codes that must be scored to cover a part of the neighbours, as the mean of the logarithm over
- * several parts: the tail of 2,000 neighbours alone differs by half from sample to sample.
+ * The codes that must be scored to cover a part of the neighbours, as the mean of the logarithm
+ * over several parts: the tail of 2,000 neighbours alone differs by half from sample to sample.
  */
 static double
 log_codes(double *values, int num)

@@ -28,8 +28,9 @@ typedef struct AnnScanStats
 } AnnScanStats;
 
 /*
- * server_stats.c: sums over all sessions, while ann.track_server is on. init: for _PG_init. attach: before
- * a scan, may raise an error of its own; add: after it, never does. read, reset: errors where there are none.
+ * server_stats.c: sums over all sessions, while ann.track_server is on. init: for _PG_init. attach:
+ * before a scan, may raise an error of its own; add: after it, never does. read, reset: errors
+ * where there are none.
  */
 extern void ann_server_stats_init(void);
 extern void ann_server_stats_attach(void);
@@ -40,7 +41,10 @@ extern void ann_server_stats_reset(void);
 /* explain.c: for _PG_init. */
 extern void ann_explain_init(void);
 
-/* Time of a stage: a start, and what has passed since then added to *ms. No clock is read unless asked. */
+/*
+ * Time of a stage: a start, and what has passed since then added to *ms. No clock is read unless
+ * asked.
+ */
 static inline instr_time
 ann_clock(void)
 {

@@ -5,8 +5,8 @@
  *
  * NOTES
  *	  Each row comes once: the exact leaf as it stood at the start, then all leaves without the rows
- *	  that were seen there (exact.c), then the NULL leaf, whose pages are never unlinked and from which
- *	  nothing moves. Whether they are visible is checked by the executor.
+ *	  that were seen there (exact.c), then the NULL leaf, whose pages are never unlinked and from
+ *	  which nothing moves. Whether they are visible is checked by the executor.
  *
  *	  The rows of the NULL leaf alone are read, as they are returned behind all others because they
  *	  have no vector: one that has shows that the index is damaged. It could not be a later row in

@@ -112,8 +112,8 @@ ANN_FUNCTION(ann_bit_hamming_support);
 ANN_FUNCTION(ann_bit_jaccard_support);
 
 /*
- * annivf_vector_l2_support(internal) returns internal: a pointer to the class's AnnTypeSupport. It tells
- * by its name alone what a class is about (ann_support_of).
+ * annivf_vector_l2_support(internal) returns internal: a pointer to the class's AnnTypeSupport. It
+ * tells by its name alone what a class is about (ann_support_of).
  */
 Datum
 ann_vector_l2_support(PG_FUNCTION_ARGS)
@@ -196,7 +196,9 @@ static const struct
 	{ann_bit_hamming_support, &bit_hamming},       {ann_bit_jaccard_support, &bit_jaccard},
 };
 
-/* A class of somebody else's may name any function: it is not called before it is known to be ours. */
+/*
+ * A class of somebody else's may name any function: it is not called before it is known to be ours.
+ */
 const AnnTypeSupport *
 ann_support_of(const FmgrInfo *function)
 {

@@ -14,15 +14,14 @@
 extern int ann_value_dim(const AnnTypeSupport *support, const struct varlena *value, int expected);
 
 /*
- * Of a vector in the place of an indexed value: DATA_EXCEPTION where values are strings of bits and it
- * has other elements than 0 and 1.
+ * Of a vector in the place of an indexed value: DATA_EXCEPTION where values are strings of bits and
+ * it has other elements than 0 and 1.
  */
 extern void ann_check_elements(const AnnTypeSupport *support, const float *values, int dim);
 
 /*
- * x = the row in the model's coordinates: normalised where the metric's traits say so, the mean (NULL:
- * none) taken off.
- * False when the row belongs into the exact leaf; x is then undefined.
+ * x = the row in the model's coordinates: normalised where the metric's traits say so, the mean
+ * (NULL: none) taken off. False when the row belongs into the exact leaf; x is then undefined.
  */
 extern bool
 ann_row_prepare(AnnMetric metric, int dim, const float *mean, const float *values, float *x);

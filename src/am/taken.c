@@ -3,17 +3,18 @@
  *	  The rows of which a scan has taken an entry, where rows have two: each row comes once.
  *
  * NOTES
- *	  Of the two entries the one that is taken first counts, the other is dropped when its turn comes.
- *	  Nothing in an entry tells whether the other was taken, so the rows are remembered: in a hash
- *	  table, as numbers of block and offset, open addressing, nothing is ever removed.
+ *	  Of the two entries the one that is taken first counts, the other is dropped when its turn
+ *	  comes. Nothing in an entry tells whether the other was taken, so the rows are remembered: in a
+ *	  hash table, as numbers of block and offset, open addressing, nothing is ever removed.
  *
- *	  A scan that is read to its end takes every row, and memory is bounded. So when the table is full
- *	  it is closed: from then on secondary entries are passed over, and primary ones are taken unless
- *	  the table has the row. That still is every row once. A row whose secondary entry was taken before
- *	  is in the table for ever, and its primary entry is dropped. A row of which nothing had been
- *	  taken is taken with its primary entry, which every row has. A row whose primary entry was taken,
- *	  before or after, meets only its secondary one again, which is passed over. All that a closed
- *	  table costs is that second leaves help no more, far behind the rows that they are made for.
+ *	  A scan that is read to its end takes every row, and memory is bounded. So when the table is
+ *	  full it is closed: from then on secondary entries are passed over, and primary ones are taken
+ *	  unless the table has the row. That still is every row once. A row whose secondary entry was
+ *	  taken before is in the table for ever, and its primary entry is dropped. A row of which
+ *	  nothing had been taken is taken with its primary entry, which every row has. A row whose
+ *	  primary entry was taken, before or after, meets only its secondary one again, which is passed
+ *	  over. All that a closed table costs is that second leaves help no more, far behind the rows
+ *	  that they are made for.
  *
  *	  A row has no primary entry only if no snapshot can see it (I-7 in src/README).
  */

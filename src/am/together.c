@@ -4,10 +4,11 @@
  *	  the searches that want it.
  *
  * NOTES
- *	  Nothing but the order of the work differs from searches one by one: which candidates a search has
- *	  is a matter of its leaves, not of when it came to them, and what its pool drops is found again
- *	  above the cut (search.c). But it takes a search the longer the farther its threshold is from what it
- *	  will be, so the best leaves of all come first: 6 % of the time of 1,000 queries on SIFT.
+ *	  Nothing but the order of the work differs from searches one by one: which candidates a search
+ *	  has is a matter of its leaves, not of when it came to them, and what its pool drops is found
+ *	  again above the cut (search.c). But it takes a search the longer the farther its threshold is
+ *	  from what it will be, so the best leaves of all come first: 6 % of the time of 1,000 queries
+ *	  on SIFT.
  */
 #include "postgres.h"
 

@@ -73,7 +73,9 @@ ann_fetcher_free(AnnFetcher *fetcher)
 	FreeExecutorState(fetcher->estate);
 }
 
-/* The table cannot have shrunk (that takes our lock), but may have grown since it was last asked. */
+/*
+ * The table cannot have shrunk (that takes our lock), but may have grown since it was last asked.
+ */
 static void
 check_tid(AnnFetcher *fetcher, const ItemPointerData *tid)
 {
@@ -369,7 +371,9 @@ ann_train_index(Relation heap, Relation index, double min_rows, bool wait)
 	builder.coded_row = note_coded;
 	builder.null_row = ignore_row;
 	builder.row_arg = &source;
-	/* The first row sets the dimensions of the metapage, which is written back later: count first. */
+	/*
+	 * The first row sets the dimensions of the metapage, which is written back later: count first.
+	 */
 	enough = exact_count(&source.base) > min_rows;
 	ann_meta_read(index, &builder.meta);
 	if (builder.meta.model == 0 && enough && lock_toast(heap, wait))

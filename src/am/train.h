@@ -26,8 +26,8 @@ typedef struct AnnFetcher
 extern void ann_fetcher_init(AnnFetcher *fetcher, Relation heap, Relation index);
 extern void ann_fetcher_free(AnnFetcher *fetcher);
 /*
- * The row's indexed value; false when it is deleted, or not committed (nor ours). The value is valid
- * until the next call. Keeps a pin on the row's page until ann_fetcher_release.
+ * The row's indexed value; false when it is deleted, or not committed (nor ours). The value is
+ * valid until the next call. Keeps a pin on the row's page until ann_fetcher_release.
  */
 extern bool
 ann_fetcher_get(AnnFetcher *fetcher, const ItemPointerData *tid, Datum *value, bool *isnull);

@@ -4,9 +4,9 @@
  *
  * NOTES
  *	  Sizes are chosen here. Automatic leaves: one per 100 rows (of over 256 dimensions: 60), but at
- *	  least 16 sampled rows to each, as a centroid that few rows speak for is worth little; less memory
- *	  therefore means fewer and larger leaves, never an error. The sample has 48 rows per leaf where
- *	  memory allows.
+ *	  least 16 sampled rows to each, as a centroid that few rows speak for is worth little; less
+ *	  memory therefore means fewer and larger leaves, never an error. The sample has 48 rows per
+ *	  leaf where memory allows.
  */
 #include "postgres.h"
 
@@ -41,8 +41,9 @@ iterations(const AnnBuilder *builder)
 
 /*
  * Up to 32 dimensions a code of one each costs nothing; 2 to 256 and 4 beyond are design decisions
- * backed by measurement (src/README, "The codec"), as is one for absolute codes. From 1,920 (absolute:
- * 480) on, as many as keep a block of 32 codes of 4 bits on one page; half as many for 8.
+ * backed by measurement (src/README, "The codec"), as is one for absolute codes. From 1,920
+ * (absolute: 480) on, as many as keep a block of 32 codes of 4 bits on one page; half as many for
+ * 8.
  */
 int
 ann_builder_auto_width(int dim, int layers, bool is_absolute)
@@ -101,7 +102,10 @@ choose_code(AnnBuilder *builder)
 		meta->flags |= ANN_META_FROM_ORIGIN;
 }
 
-/* Of an automatic number of leaves. Where the codes of a leaf take long to score, leaves are smaller. */
+/*
+ * Of an automatic number of leaves. Where the codes of a leaf take long to score, leaves are
+ * smaller.
+ */
 static double
 rows_per_leaf(int dim)
 {
@@ -196,7 +200,8 @@ center_sample(AnnBuilder *builder, int dim)
 /*
  * Rounds the centroids to bf16, which halves the tree and costs no accuracy, as residuals are taken
  * against the rounded value; kept as floats where that would raise the rows' mean squared residual
- * by over 1 %. As a centroid is the mean of its rows, rounding adds the square of what it is moved by.
+ * by over 1 %. As a centroid is the mean of its rows, rounding adds the square of what it is moved
+ * by.
  */
 static void
 round_centroids(AnnBuilder *builder, int dim, double energy)

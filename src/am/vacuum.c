@@ -257,8 +257,8 @@ has_left_over(Relation index)
 }
 
 /*
- * Without dead rows there is no pass, but after a training that was cut short: the number of entries is
- * then the table's, as far as known.
+ * Without dead rows there is no pass, but after a training that was cut short: the number of
+ * entries is then the table's, as far as known.
  */
 IndexBulkDeleteResult *
 annivf_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)

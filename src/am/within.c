@@ -4,17 +4,17 @@
  *	  many rows they let through.
  *
  * NOTES
- *	  l2_within(column, q, r) becomes column <<->> (q, r), by the operator of the class whose function
- *	  is the same C function: that is how a function is known to fit a class, whatever schema and
- *	  names either has.
+ *	  l2_within(column, q, r) becomes column <<->> (q, r), by the operator of the class whose
+ *	  function is the same C function: that is how a function is known to fit a class, whatever
+ *	  schema and names either has.
  *
  *	  The share of the rows within is taken from the sample of values that ANALYZE leaves in
  *	  pg_statistic: the most common ones, and the bounds of the histogram, which lie evenly in an
- *	  order that has nothing to do with distances. Their distances from q are computed, some hundred.
- *	  A share below a tenth is too little for that sample. There the distances d are taken to thin
- *	  out exponentially, at the rate at which they do within the first tenth, up to d': the share is
- *	  tenth * exp((r - d') / mean of (d' - d)). Of values of over 1 kB ANALYZE keeps none, of a query
- *	  that is not known there are no distances: DEFAULT_SHARE.
+ *	  order that has nothing to do with distances. Their distances from q are computed, some
+ *	  hundred. A share below a tenth is too little for that sample. There the distances d are taken
+ *	  to thin out exponentially, at the rate at which they do within the first tenth, up to d': the
+ *	  share is tenth * exp((r - d') / mean of (d' - d)). Of values of over 1 kB ANALYZE keeps none,
+ *	  of a query that is not known there are no distances: DEFAULT_SHARE.
  */
 #include "postgres.h"
 
@@ -48,7 +48,10 @@
 
 /* ---- conditions for an index ---- */
 
-/* The search operator of a family whose function is the same as this one; InvalidOid: there is none. */
+/*
+ * The search operator of a family whose function is the same as this one; InvalidOid: there is
+ * none.
+ */
 static Oid
 find_operator(Oid family, Oid type, Oid function, Oid *ball_type)
 {
@@ -141,7 +144,9 @@ compare_sampled(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
-/* Values of other dimensions have no distance: a query that comes to them fails, planning does not. */
+/*
+ * Values of other dimensions have no distance: a query that comes to them fails, planning does not.
+ */
 static void
 add_values(Sample *sample, const Condition *condition, const float *query, int dim,
 		   const AttStatsSlot *slot, double share)
@@ -283,8 +288,8 @@ know_ball(PlannerInfo *root, List *args, int center, Condition *condition, doubl
 }
 
 /*
- * The share of rows for arguments of a function or operator: the column first or, of three, second. What is
- * wrong with them is for the executor to say.
+ * The share of rows for arguments of a function or operator: the column first or, of three, second.
+ * What is wrong with them is for the executor to say.
  */
 static double
 share_of_call(PlannerInfo *root, Oid function, List *args, int rel)
@@ -307,8 +312,8 @@ share_of_call(PlannerInfo *root, Oid function, List *args, int rel)
 }
 
 /*
- * within_support(internal) returns internal: the planner's support function of l2_within() and so on.
- * Conditions for an index whose class has the operator of the same function, and selectivity.
+ * within_support(internal) returns internal: the planner's support function of l2_within() and so
+ * on. Conditions for an index whose class has the operator of the same function, and selectivity.
  */
 ANN_FUNCTION(ann_within_support);
 Datum
@@ -332,8 +337,8 @@ ann_within_support(PG_FUNCTION_ARGS)
 }
 
 /*
- * within_sel(internal, oid, internal, integer) returns float8: the restriction estimator of <<->> and so
- * on, which says the same. (That for joins is the server's contjoinsel: DEFAULT_SHARE.)
+ * within_sel(internal, oid, internal, integer) returns float8: the restriction estimator of <<->>
+ * and so on, which says the same. (That for joins is the server's contjoinsel: DEFAULT_SHARE.)
  */
 ANN_FUNCTION(ann_within_sel);
 Datum

@@ -354,7 +354,9 @@ take_children(Assignment *work, uint32_t parent)
 	}
 }
 
-/* Gathers as many rows as fit of a parent's visits, relative to it; returns the visit after them. */
+/*
+ * Gathers as many rows as fit of a parent's visits, relative to it; returns the visit after them.
+ */
 static uint32_t
 gather_visits(Assignment *work, uint32_t visit, uint32_t end, const float *origin)
 {
@@ -475,8 +477,8 @@ add_near(AnnNearLeaf *near, uint32_t leaf, float distance)
 }
 
 /*
- * The same for num leaves from `first` on, of which products with the row and squared norms are given.
- * Most are too far, so eight are compared at once.
+ * The same for num leaves from `first` on, of which products with the row and squared norms are
+ * given. Most are too far, so eight are compared at once.
  */
 static void
 add_several_near(AnnNearLeaf *near, uint32_t first, uint32_t num, float norm, const float *products,

@@ -3,8 +3,8 @@
  *	  What every file of the core shares: integer types, status codes, the interrupt callback, the
  *	  row identifier and the macros that put a region of code under a SIMD target.
  *
- * The core is plain C11. It includes nothing of PostgreSQL, allocates nothing, does no I/O and keeps
- * no state but the kernel table (dispatch.c). Callers own all memory.
+ * The core is plain C11. It includes nothing of PostgreSQL, allocates nothing, does no I/O and
+ * keeps no state but the kernel table (dispatch.c). Callers own all memory.
  */
 #ifndef ANN_CORE_BASE_H
 #define ANN_CORE_BASE_H
@@ -29,10 +29,11 @@ typedef enum AnnStatus
 } AnnStatus;
 
 /*
- * Who watches a long function of the core; NULL: nobody. poll is called at bounded intervals, and true
- * asks to stop. It may also longjmp away (PostgreSQL's CHECK_FOR_INTERRUPTS): the core owns nothing that
- * would leak. At its beginning a function adds what is to be done to total, then what it has done to
- * done, until that is all: rows, as often as it goes over them, or what else it says.
+ * Who watches a long function of the core; NULL: nobody. poll is called at bounded intervals, and
+ * true asks to stop. It may also longjmp away (PostgreSQL's CHECK_FOR_INTERRUPTS): the core owns
+ * nothing that would leak. At its beginning a function adds what is to be done to total, then what
+ * it has done to done, until that is all: rows, as often as it goes over them, or what else it
+ * says.
  */
 typedef struct AnnWatch
 {
@@ -77,8 +78,8 @@ typedef struct AnnTid
 #define ANN_NOINLINE __attribute__((noinline))
 
 /*
- * x86: keeps a loaded register. gcc would fold the load into every instruction that uses the register
- * and load as often; where lines are crossed, loads are what such a loop waits for.
+ * x86: keeps a loaded register. gcc would fold the load into every instruction that uses the
+ * register and load as often; where lines are crossed, loads are what such a loop waits for.
  */
 #define ANN_KEEP(reg) __asm__("" : "+v"(reg))
 

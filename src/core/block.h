@@ -14,12 +14,13 @@
  *	  offset_codes		16 * num_blocks	codes: byte m * 16 + j = lane j | lane j + 16 << 4
  *
  * NOTES
- *	  A lane is in use where its bit of `live` is set, and nothing else says so: erasing a lane clears
- *	  one bit, so an erase never moves or grows anything, and a lane's bytes are complete before its
- *	  bit is set. Lanes not in use hold arbitrary bytes that the kernel scores and the scan ignores.
+ *	  A lane is in use where its bit of `live` is set, and nothing else says so: erasing a lane
+ *	  clears one bit, so an erase never moves or grows anything, and a lane's bytes are complete
+ *	  before its bit is set. Lanes not in use hold arbitrary bytes that the kernel scores and the
+ *	  scan ignores.
  *
- *	  The layout is data (it stands in the metapage): bytes per lane of filter columns and of a refine
- *	  pointer have their place, and are zero in this version.
+ *	  The layout is data (it stands in the metapage): bytes per lane of filter columns and of a
+ *	  refine pointer have their place, and are zero in this version.
  */
 #ifndef ANN_CORE_BLOCK_H
 #define ANN_CORE_BLOCK_H
@@ -74,15 +75,18 @@ typedef struct AnnEntry
 #define ANN_TID_FLAGS 0xc000
 
 /*
- * Fills in the derived fields from the stored ones. False with *reason when a stored field is out of
- * range for this version.
+ * Fills in the derived fields from the stored ones. False with *reason when a stored field is out
+ * of range for this version.
  */
 extern bool ann_block_layout_init(AnnBlockLayout *layout, const char **reason);
 
 /* An empty block of a leaf, all lanes zero: block_bytes. */
 extern void
 ann_block_init(void *block, const AnnBlockLayout *layout, uint32_t leaf, uint32_t generation);
-/* The head of a long block, whose codes are on body_page and the pages after it: offset_codes bytes. */
+/*
+ * The head of a long block, whose codes are on body_page and the pages after it: offset_codes
+ * bytes.
+ */
 extern void ann_block_init_head(void *block, const AnnBlockLayout *layout, uint32_t leaf,
 								uint32_t generation, uint32_t body_page);
 
@@ -109,8 +113,8 @@ extern void ann_block_set_codes(uint8_t *interleaved, int lane, const uint8_t *c
 extern void ann_block_get_codes(const uint8_t *interleaved, int lane, uint8_t *codes, int num);
 
 /*
- * A code outside of a block, packed: two nibbles a byte, the lower one first; ann_nibbles_bytes bytes.
- * num of 1 and more.
+ * A code outside of a block, packed: two nibbles a byte, the lower one first; ann_nibbles_bytes
+ * bytes. num of 1 and more.
  */
 static inline size_t
 ann_nibbles_bytes(int num)
@@ -130,11 +134,11 @@ ann_block_tid(const void *block, const AnnBlockLayout *layout, int lane, uint16_
 extern AnnFactors ann_block_factors(const void *block, const AnnBlockLayout *layout, int lane);
 
 /*
- * Is this a block? `bytes` are at hand from its start to the end of its slot or page: block_bytes or
- * more, and the header must not name a page of codes; fewer (but offset_codes at least), and it must.
- * Free slots are valid. False with *reason. Also checks that flags are known, and that every live
- * lane has a possible row identifier (offset 1 or more, a heap block) and factors that are not NaN,
- * s finite. After true, nothing that the header says makes a reader leave `bytes`.
+ * Is this a block? `bytes` are at hand from its start to the end of its slot or page: block_bytes
+ * or more, and the header must not name a page of codes; fewer (but offset_codes at least), and it
+ * must. Free slots are valid. False with *reason. Also checks that flags are known, and that every
+ * live lane has a possible row identifier (offset 1 or more, a heap block) and factors that are not
+ * NaN, s finite. After true, nothing that the header says makes a reader leave `bytes`.
  */
 extern bool ann_block_validate(const void *block, size_t bytes, const AnnBlockLayout *layout,
 							   const char **reason);

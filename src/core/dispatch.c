@@ -4,9 +4,9 @@
  *
  * NOTES
  *	  A CPU flag alone is not enough: the operating system must also save the wide registers at a
- *	  context switch, which XCR0 tells (Intel SDM vol. 1, 13.3 and 14.3). Both are read here, without
- *	  the compilers' own helper, so that what is asked for is what kernels_<isa>.c is compiled for.
- *	  On aarch64 NEON is part of the base architecture: nothing to ask.
+ *	  context switch, which XCR0 tells (Intel SDM vol. 1, 13.3 and 14.3). Both are read here,
+ *	  without the compilers' own helper, so that what is asked for is what kernels_<isa>.c is
+ *	  compiled for. On aarch64 NEON is part of the base architecture: nothing to ask.
  */
 #include "core/kernels.h"
 

@@ -1,7 +1,7 @@
 /*
  * eigen.c
- *	  Eigenvectors of a symmetric matrix: Householder's reduction to three diagonals, then implicit QL
- *	  (Bowdler, Martin, Reinsch and Wilkinson, Numerische Mathematik 11, 1968).
+ *	  Eigenvectors of a symmetric matrix: Householder's reduction to three diagonals, then implicit
+ *	  QL (Bowdler, Martin, Reinsch and Wilkinson, Numerische Mathematik 11, 1968).
  *
  * NOTES
  *	  Eigenvectors are kept as rows, so that the inner loops of both halves run along memory. About
@@ -29,8 +29,8 @@ dot(const double *a, const double *b, int num)
 }
 
 /*
- * The reflection I - beta v v^T that takes x (num values) to a multiple of the first axis; v replaces
- * x. Returns beta (0: x is such a multiple already); *length gets the multiple.
+ * The reflection I - beta v v^T that takes x (num values) to a multiple of the first axis; v
+ * replaces x. Returns beta (0: x is such a multiple already); *length gets the multiple.
  */
 static double
 make_reflection(double *x, int num, double *length)

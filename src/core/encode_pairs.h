@@ -1,7 +1,7 @@
 /*
  * encode_pairs.h
- *	  encode_pairs in plain C, for the instruction sets whose compilers make vectors of it themselves:
- *	  loops of constant length, one thing each.
+ *	  encode_pairs in plain C, for the instruction sets whose compilers make vectors of it
+ *	  themselves: loops of constant length, one thing each.
  */
 #ifndef ANN_CORE_ENCODE_PAIRS_H
 #define ANN_CORE_ENCODE_PAIRS_H
@@ -11,8 +11,8 @@
 #include "core/kernels.h"
 
 /*
- * The best partner i of each j of one block: cost[j] and partner[j]. table, bias: of the first layer's
- * block; a, b: the block's codewords in both layers.
+ * The best partner i of each j of one block: cost[j] and partner[j]. table, bias: of the first
+ * layer's block; a, b: the block's codewords in both layers.
  */
 static inline void
 ann_best_partners(const float *table, const float *bias, const float *a, const float *b, int width,

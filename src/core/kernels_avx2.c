@@ -1,12 +1,12 @@
 /*
  * kernels_avx2.c
- *	  The kernels for AVX2 with FMA (Haswell, Zen and later): matrix products and rows of node pages;
- *	  the others stand in files of their own (kernels_parts.h).
+ *	  The kernels for AVX2 with FMA (Haswell, Zen and later): matrix products and rows of node
+ *	  pages; the others stand in files of their own (kernels_parts.h).
  *
  * NOTES
  *	  Ends of float rows that do not fill a register are loaded with a mask: a masked-out element is
- *	  neither read nor faulted on, and is zero, which adds nothing to any of the sums here. For 16-bit
- *	  elements AVX2 has no masked load; their ends go through a buffer of zeros.
+ *	  neither read nor faulted on, and is zero, which adds nothing to any of the sums here. For
+ *	  16-bit elements AVX2 has no masked load; their ends go through a buffer of zeros.
  *
  *	  Every sum of two rows runs in one fixed order that depends on dim only, never on where the row
  *	  stands in a tile, so equal rows get bit-equal scores and ties break by index.

@@ -3,8 +3,8 @@
  *	  The kernels on codes for AVX2: query table, encoding, block scan and bounds.
  *
  * NOTES
- *	  16 codewords are two registers. Names carry the lanes as in kernels_avx2.c, with its meaning of
- *	  "half".
+ *	  16 codewords are two registers. Names carry the lanes as in kernels_avx2.c, with its meaning
+ *	  of "half".
  */
 #include "core/kernels_parts.h"
 
@@ -61,7 +61,9 @@ encode_values(const float *table, const float *bias)
 	return _mm256_min_ps(value_f32x8, _mm256_set1_ps(INFINITY));
 }
 
-/* NaN counts as +infinity: if nothing is lower, every lane equals the minimum and codeword 0 wins. */
+/*
+ * NaN counts as +infinity: if nothing is lower, every lane equals the minimum and codeword 0 wins.
+ */
 void
 ann_encode_avx2(const float *table, const float *bias, int num_blocks, uint8_t *codes)
 {

@@ -3,8 +3,8 @@
  *	  The kernels for AVX2 of two vectors, of floats or of halves; those need F16C besides.
  *
  * NOTES
- *	  One code for both forms of elements, so that halves give the bits of the floats that they stand
- *	  for. Ends, masks and names as in kernels_avx2.c.
+ *	  One code for both forms of elements, so that halves give the bits of the floats that they
+ *	  stand for. Ends, masks and names as in kernels_avx2.c.
  */
 #include "core/kernels.h"
 
@@ -22,7 +22,10 @@ typedef struct Parts
 	__m256 bb_f32x8;
 } Parts;
 
-/* Registers of ANN_DOUBLE_LANES partial sums: lane l of the whole adds up what stands at l modulo 32. */
+/*
+ * Registers of ANN_DOUBLE_LANES partial sums: lane l of the whole adds up what stands at l modulo
+ * 32.
+ */
 #define NUM_DOUBLES (ANN_DOUBLE_LANES / 4)
 
 /* 8 elements from element d on. */
@@ -64,8 +67,8 @@ sum_lanes(__m256 value_f32x8)
 }
 
 /*
- * Four sums, because an addition has to wait some 4 cycles for the one before it while one or two can
- * start in every cycle.
+ * Four sums, because an addition has to wait some 4 cycles for the one before it while one or two
+ * can start in every cycle.
  */
 static ANN_INLINE float
 pair_sum(AnnTerm term, AnnForm form, const void *a, const void *b, int dim)

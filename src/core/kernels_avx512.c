@@ -1,7 +1,7 @@
 /*
  * kernels_avx512.c
- *	  The kernels for AVX-512 (F, BW, DQ, VL: Skylake-X, Zen 4 and later): matrix products and rows of
- *	  node pages; the others stand in files of their own (kernels_parts.h).
+ *	  The kernels for AVX-512 (F, BW, DQ, VL: Skylake-X, Zen 4 and later): matrix products and rows
+ *	  of node pages; the others stand in files of their own (kernels_parts.h).
  *
  * NOTES
  *	  Ends that do not fill a register are loaded with a mask: a masked-out element is neither read
@@ -52,8 +52,8 @@ typedef struct Four
 } Four;
 
 /*
- * Transposed reductions: the sums over the lanes of several registers at once, halving the number of
- * registers with every addition.
+ * Transposed reductions: the sums over the lanes of several registers at once, halving the number
+ * of registers with every addition.
  */
 
 /* Lane k of each quarter: the sum over that quarter of value k. */
@@ -180,8 +180,8 @@ tile_products(const AnnProductJob *job, const float *const a[4], int num_a, int 
 }
 
 /*
- * An incomplete tile is stored through memory, not with a mask: gcc 12 merges a masked store with the
- * extraction of a quarter into one vextractf32x4, which faults on masked-out elements.
+ * An incomplete tile is stored through memory, not with a mask: gcc 12 merges a masked store with
+ * the extraction of a quarter into one vextractf32x4, which faults on masked-out elements.
  */
 static void
 run_products(const AnnProductJob *job, int first_a, int num_a, int first_b, int end_b)
@@ -414,8 +414,8 @@ ann_ip_rows_f32_avx512(const float *query, const void *rows, size_t stride_bytes
 ANN_TARGET_END
 
 /*
- * Two tables of one name, which differ only in how codes are looked up and added and bits counted: the
- * results are equal bit for bit, so dispatch.c may offer either.
+ * Two tables of one name, which differ only in how codes are looked up and added and bits counted:
+ * the results are equal bit for bit, so dispatch.c may offer either.
  */
 #define AVX512_TABLE(form)                                                                         \
 	{                                                                                              \

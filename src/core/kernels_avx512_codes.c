@@ -3,8 +3,8 @@
  *	  The kernels on codes for AVX-512: query table, encoding, block scan and bounds.
  *
  * NOTES
- *	  16 codewords are one register. Names carry the lanes as in kernels_avx512.c, with its meaning of
- *	  "quarter"; ends are masked as there.
+ *	  16 codewords are one register. Names carry the lanes as in kernels_avx512.c, with its meaning
+ *	  of "quarter"; ends are masked as there.
  */
 #include "core/kernels_parts.h"
 
@@ -46,7 +46,9 @@ ann_query_table_avx512(const float *query, const float *codebook, int num_blocks
 		query_table(query, codebook, num_blocks, width, out);
 }
 
-/* NaN counts as +infinity: if nothing is lower, every lane equals the minimum and codeword 0 wins. */
+/*
+ * NaN counts as +infinity: if nothing is lower, every lane equals the minimum and codeword 0 wins.
+ */
 void
 ann_encode_avx512(const float *table, const float *bias, int num_blocks, uint8_t *codes)
 {
@@ -311,9 +313,9 @@ ANN_TARGET_END
 ANN_TARGET_BEGIN(ANN_ISA_AVX512_VBMI)
 
 /*
- * Four blocks again, but the table's 64 bytes are one table of four times 16 (vpermb, which looks at
- * 6 bits of an index), and the codes are first transposed, so that the four bytes of one code stand
- * together and one instruction (vpdpbusd) adds them up in 32 bits.
+ * Four blocks again, but the table's 64 bytes are one table of four times 16 (vpermb, which looks
+ * at 6 bits of an index), and the codes are first transposed, so that the four bytes of one code
+ * stand together and one instruction (vpdpbusd) adds them up in 32 bits.
  */
 static ANN_INLINE void
 add_blocks_vbmi(BlockSums *sums, __m512i codes_u8x64, __m512i table_u8x64)

@@ -3,8 +3,8 @@
  *	  The kernels for AVX-512 of two vectors, of floats or of halves.
  *
  * NOTES
- *	  One code for both forms of elements, so that halves give the bits of the floats that they stand
- *	  for. Ends, masks and names as in kernels_avx512.c.
+ *	  One code for both forms of elements, so that halves give the bits of the floats that they
+ *	  stand for. Ends, masks and names as in kernels_avx512.c.
  */
 #include "core/kernels.h"
 

@@ -1,11 +1,11 @@
 /*
  * kernels_neon_pairs.c
- *	  The kernels for NEON of two vectors, of floats or of halves, whose conversion is part of the base
- *	  architecture.
+ *	  The kernels for NEON of two vectors, of floats or of halves, whose conversion is part of the
+ *	  base architecture.
  *
  * NOTES
- *	  One code for both forms of elements, so that halves give the bits of the floats that they stand
- *	  for. Ends and names as in kernels_neon.c.
+ *	  One code for both forms of elements, so that halves give the bits of the floats that they
+ *	  stand for. Ends and names as in kernels_neon.c.
  */
 #include "core/kernels.h"
 
@@ -30,7 +30,10 @@ typedef struct Parts
 	float32x4_t bb_f32x4;
 } Parts;
 
-/* Registers of ANN_DOUBLE_LANES partial sums: lane l of the whole adds up what stands at l modulo 32. */
+/*
+ * Registers of ANN_DOUBLE_LANES partial sums: lane l of the whole adds up what stands at l modulo
+ * 32.
+ */
 #define NUM_DOUBLES (ANN_DOUBLE_LANES / 2)
 
 /* 4 elements from element d on. */

@@ -87,8 +87,8 @@ ann_panel_walk_nearest(const AnnProductJob *job, int tile_a, AnnTileRun run)
 }
 
 /*
- * Pointers to the rows of a tile, num of them from first; those past num repeat the last one, so that
- * a tile is full. Without a loop: gcc -O2 would keep it, and it stands between two tiles.
+ * Pointers to the rows of a tile, num of them from first; those past num repeat the last one, so
+ * that a tile is full. Without a loop: gcc -O2 would keep it, and it stands between two tiles.
  */
 static inline void
 ann_tile_rows(const float *rows, size_t stride, int first, int num, const float *tile[4])
@@ -109,8 +109,8 @@ ann_tile_store(const float *products, int num_a, int num_b, float *out, size_t o
 }
 
 /*
- * Takes over, for num_a rows of A, the lowest of ANN_TILE_B scores each, that of the lowest index on
- * ties, if it is lower than what earlier panels had.
+ * Takes over, for num_a rows of A, the lowest of ANN_TILE_B scores each, that of the lowest index
+ * on ties, if it is lower than what earlier panels had.
  */
 static inline void
 ann_tile_keep_lowest(const AnnProductJob *job, int first_a, int num_a, const float *scores,

@@ -111,8 +111,9 @@ ANN_DECLARE_CODE_KERNELS(neon);
 #define ANN_ACCUMULATE_CHUNK 256
 
 /*
- * How far ahead of itself accumulate fetches codes into the cache (x86): the bytes of a block of 64,
- * as the next block as a rule stands right behind this one. A hint, which cannot fault; it may lie past the codes.
+ * How far ahead of itself accumulate fetches codes into the cache (x86): the bytes of a block of
+ * 64, as the next block as a rule stands right behind this one. A hint, which cannot fault; it may
+ * lie past the codes.
  */
 #define ANN_PREFETCH_BYTES 1536
 

@@ -1,11 +1,11 @@
 /*
  * kernels_scalar.c
- *	  The kernels in plain C: the reference semantics, and the variant for any other machine. Those of
- *	  two vectors stand in kernels_scalar_pairs.c.
+ *	  The kernels in plain C: the reference semantics, and the variant for any other machine. Those
+ *	  of two vectors stand in kernels_scalar_pairs.c.
  *
  * NOTES
- *	  Everything but the partial sums (kernels_scalar.h) is as plain as it can be: the other variants
- *	  are tested against this file and against double precision.
+ *	  Everything but the partial sums (kernels_scalar.h) is as plain as it can be: the other
+ *	  variants are tested against this file and against double precision.
  */
 #include "core/kernels.h"
 

@@ -3,8 +3,8 @@
  *	  What the files of the kernels in plain C share; nobody else includes this.
  *
  * NOTES
- *	  Sums run over LANES partial sums, as they do in the SIMD variants: the rounding error then grows
- *	  with dim / LANES instead of dim, and a compiler may vectorise without being allowed to
+ *	  Sums run over LANES partial sums, as they do in the SIMD variants: the rounding error then
+ *	  grows with dim / LANES instead of dim, and a compiler may vectorise without being allowed to
  *	  reassociate.
  */
 #ifndef ANN_CORE_KERNELS_SCALAR_H

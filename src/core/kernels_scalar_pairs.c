@@ -4,8 +4,8 @@
  *	  reference semantics.
  *
  * NOTES
- *	  One code for both forms of elements, so that halves give the bits of the floats that they stand
- *	  for.
+ *	  One code for both forms of elements, so that halves give the bits of the floats that they
+ *	  stand for.
  */
 #include "core/kernels.h"
 

@@ -5,8 +5,9 @@
  * NOTES
  *	  The steps of the hierarchy: parents from a sample of the rows and one pass over all; seats for
  *	  each parent by Webster's method; Lloyd within each parent; refining passes over all rows, in
- *	  which leaves trade rows across parents and each parent follows its leaves. Between these passes
- *	  leaves are relocated, to other parents too; else a leaf keeps its parent, wherever it drifts.
+ *	  which leaves trade rows across parents and each parent follows its leaves. Between these
+ *	  passes leaves are relocated, to other parents too; else a leaf keeps its parent, wherever it
+ *	  drifts.
  */
 #include "core/kmeans.h"
 

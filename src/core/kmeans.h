@@ -1,19 +1,20 @@
 /*
  * kmeans.h
- *	  k-means in squared L2: flat Lloyd, and the hierarchical form that makes the leaves of an index.
+ *	  k-means in squared L2: flat Lloyd, and the hierarchical form that makes the leaves of an
+ *	  index.
  *
  * NOTES
  *	  Hierarchical: about sqrt(L) parents by Lloyd on the rows, each parent given a share of the L
  *	  centroids in proportion to its rows (Webster's method; a parent of few distinct rows no more
- *	  than those), Lloyd within each parent, then refine_iterations Lloyd passes in which a row looks
- *	  only into the parents nearest to it (ANN_KMEANS_BEAM), with centroids moved between them from
- *	  where they hardly matter to where one is missing. Energy within 1 % of flat k-means on SIFT and
- *	  text, with four refining passes, at a sixth of its time.
+ *	  than those), Lloyd within each parent, then refine_iterations Lloyd passes in which a row
+ *	  looks only into the parents nearest to it (ANN_KMEANS_BEAM), with centroids moved between them
+ *	  from where they hardly matter to where one is missing. Energy within 1 % of flat k-means on
+ *	  SIFT and text, with four refining passes, at a sixth of its time.
  *
  *	  Deterministic: same rows, parameters and kernel table give the same centroids. Centroids that
  *	  no row chooses are dropped, so fewer than asked may come back, never fewer than one. All work
- *	  is by blocked products (kernels.h); squared distances are |x|^2 - 2<x,c> + |c|^2, relative to an
- *	  origin near the row (gather.h).
+ *	  is by blocked products (kernels.h); squared distances are |x|^2 - 2<x,c> + |c|^2, relative to
+ *	  an origin near the row (gather.h).
  */
 #ifndef ANN_CORE_KMEANS_H
 #define ANN_CORE_KMEANS_H
@@ -53,9 +54,10 @@ typedef struct AnnCentroids
 /* Bytes that the caller provides for the arrays of an AnnCentroids of that many centroids. */
 extern size_t ann_centroids_size(int dim, uint32_t num_centroids);
 /*
- * Lays the arrays out in memory (8-byte aligned, ann_centroids_size bytes) and writes nothing there.
- * The layout depends on dim and num_centroids only, so that a process which maps the memory elsewhere
- * calls this with the same numbers and then sets num_parents and num_centroids to the trainer's.
+ * Lays the arrays out in memory (8-byte aligned, ann_centroids_size bytes) and writes nothing
+ * there. The layout depends on dim and num_centroids only, so that a process which maps the memory
+ * elsewhere calls this with the same numbers and then sets num_parents and num_centroids to the
+ * trainer's.
  */
 extern void ann_centroids_init(AnnCentroids *set, void *memory, int dim, uint32_t num_centroids);
 

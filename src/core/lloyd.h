@@ -66,9 +66,10 @@ extern bool ann_lloyd_train(AnnLloyd *lloyd, AnnRun *run, uint32_t wanted);
 extern bool ann_lloyd_reassign(AnnLloyd *lloyd, AnnRun *run);
 
 /*
- * relocate.c: after an update, moves centroids that hardly matter to random rows of others that serve
- * too many. first: num_groups + 1 offsets; the rows of a centroid that moves are left to the nearest
- * in its own group, of which one stays. Those that moved have ANN_MOVED in absorbers. True: stop.
+ * relocate.c: after an update, moves centroids that hardly matter to random rows of others that
+ * serve too many. first: num_groups + 1 offsets; the rows of a centroid that moves are left to the
+ * nearest in its own group, of which one stays. Those that moved have ANN_MOVED in absorbers. True:
+ * stop.
  */
 extern bool ann_lloyd_relocate(AnnLloyd *lloyd, AnnRun *run, const uint32_t *first,
 							   uint32_t num_groups, uint32_t *num_moved);

@@ -61,7 +61,9 @@ ann_pq_decode(const AnnPq *pq, const uint8_t *codes, float *out)
 	decode_layers(pq, codes, pq->layers, out);
 }
 
-/* Levels are uniform, so the nearest of the coarse ones and then of the fine ones is the best pair. */
+/*
+ * Levels are uniform, so the nearest of the coarse ones and then of the fine ones is the best pair.
+ */
 static void
 encode_levels(const AnnPq *pq, const float *x, uint8_t *codes, float *table, float *rest)
 {
@@ -113,8 +115,8 @@ row_scale(double rr, double ru, double uu)
 /*
  * Factors from the sums over a row. All follow from the rounded s, so that its rounding makes err
  * greater and the estimate no worse than err says. |e|^2 comes out of a difference whose rounding
- * error stays below 2^-40 |r|^2, which is added, and r itself is off by 2^-24 |r| at most: err is an
- * upper bound.
+ * error stays below 2^-40 |r|^2, which is added, and r itself is off by 2^-24 |r| at most: err is
+ * an upper bound.
  */
 static bool
 set_factors(AnnCodeForm form, const float *x, const float *r, const float *u, int dim,

@@ -1,17 +1,17 @@
 /*
  * pq.h
- *	  The quantisers: 4 or 8 bits per block of `width` dimensions, trained on unit residuals, and the
- *	  per-row factors that make their estimate unbiased.
+ *	  The quantisers: 4 or 8 bits per block of `width` dimensions, trained on unit residuals, and
+ *	  the per-row factors that make their estimate unbiased.
  *
  * NOTES
- *	  A code is made of nibbles, whatever its bits, so that one kernel scores all: of 8 bits there are
- *	  two layers of 4, each with a codeword for every block, and what a code stands for is the sum of
- *	  both. Blocks of the first layer come first, then those of the second.
+ *	  A code is made of nibbles, whatever its bits, so that one kernel scores all: of 8 bits there
+ *	  are two layers of 4, each with a codeword for every block, and what a code stands for is the
+ *	  sum of both. Blocks of the first layer come first, then those of the second.
  *
- *	  With n = num_blocks / layers, block m covers dimensions [m % n * width, (m % n + 1) * width) of
- *	  the vector padded with zeros to n * width. The codebook is stored with the 16 codewords
- *	  innermost, codebook[(m * width + d) * 16 + c], so that one SIMD register holds one dimension of
- *	  all 16.
+ *	  With n = num_blocks / layers, block m covers dimensions [m % n * width, (m % n + 1) * width)
+ *	  of the vector padded with zeros to n * width. The codebook is stored with the 16 codewords
+ *	  innermost, codebook[(m * width + d) * 16 + c], so that one SIMD register holds one dimension
+ *	  of all 16.
  *
  *	  Factors (src/README, "The codec"; the scale is RaBitQ's unbiased estimator, Gao and Long 2024,
  *	  carried over to PQ): with x the row and c its leaf's centroid, both with the mean taken off,
@@ -100,9 +100,9 @@ extern void ann_pq_rebias(AnnPq *pq);
 extern size_t ann_pq_train_workspace_size(const AnnPq *pq, size_t num_rows);
 
 /*
- * Trains the codebook (and bias) on num_rows rows of dim floats that are already unit residuals (zero
- * rows are passed over). Fewer than 16 distinct sub-vectors: codewords repeat. num_rows = 0: all
- * codewords zero. Deterministic in seed.
+ * Trains the codebook (and bias) on num_rows rows of dim floats that are already unit residuals
+ * (zero rows are passed over). Fewer than 16 distinct sub-vectors: codewords repeat. num_rows = 0:
+ * all codewords zero. Deterministic in seed.
  */
 extern AnnStatus ann_pq_train(AnnPq *pq, const float *rows, size_t num_rows, int iterations,
 							  uint64_t seed, AnnWatch *watch, void *workspace);
@@ -113,8 +113,8 @@ extern AnnStatus ann_pq_train(AnnPq *pq, const float *rows, size_t num_rows, int
 extern void ann_pq_query_table(const AnnPq *pq, const float *query, float *table);
 
 /*
- * The code of x (ann_pq_padded_dim floats, zeros from dim on): num_blocks bytes, one nibble each; the
- * nearest codewords, of two layers the nearest sum. scratch: so many floats.
+ * The code of x (ann_pq_padded_dim floats, zeros from dim on): num_blocks bytes, one nibble each;
+ * the nearest codewords, of two layers the nearest sum. scratch: so many floats.
  */
 extern size_t ann_pq_encode_scratch_floats(const AnnPq *pq);
 extern void ann_pq_encode(const AnnPq *pq, const float *x, uint8_t *codes, float *scratch);
@@ -124,9 +124,9 @@ extern size_t ann_pq_row_scratch_floats(const AnnPq *pq);
 
 /*
  * Code and factors of one row. x, centroid (NULL: the origin): dim floats, mean taken off. codes:
- * num_blocks bytes, one nibble each. False when a factor is not finite or leaves bf16's range (the row
- * then belongs into the exact leaf); codes and factors are then undefined. Forms of absolute codes
- * ignore the centroid, and have one layer or none.
+ * num_blocks bytes, one nibble each. False when a factor is not finite or leaves bf16's range (the
+ * row then belongs into the exact leaf); codes and factors are then undefined. Forms of absolute
+ * codes ignore the centroid, and have one layer or none.
  */
 extern bool
 ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float *centroid,
@@ -138,8 +138,8 @@ extern void ann_pq_decode(const AnnPq *pq, const uint8_t *codes, float *out);
 /*
  * Rounds a float table (num_blocks * 16, from kernels query_table) to bytes with one common step:
  * value ~ step * byte + its block's minimum. bits = 8: low[] only. bits = 16: value ~
- * step * (256 * high + low). *base = sum of minima. The table's largest block range sets the step; a
- * range of 0 gives step 0.
+ * step * (256 * high + low). *base = sum of minima. The table's largest block range sets the step;
+ * a range of 0 gives step 0.
  */
 extern void ann_pq_round_table(const float *table, int num_blocks, int bits, uint8_t *low,
 							   uint8_t *high, float *step, float *base);

@@ -10,8 +10,8 @@
  *	  of sparse data, and it says of itself when a block has fewer than 16 distinct sub-vectors.
  *
  *	  A second layer starts on what the first leaves. Then the two are trained together, the one and
- *	  the other by turns: rows take the best of all 256 sums, and the codewords of a layer become the
- *	  means of what the other leaves of their rows (additive quantisation; Babenko and Lempitsky
+ *	  the other by turns: rows take the best of all 256 sums, and the codewords of a layer become
+ *	  the means of what the other leaves of their rows (additive quantisation; Babenko and Lempitsky
  *	  2014). No turn makes the error greater.
  */
 #include "core/pq.h"
@@ -479,8 +479,8 @@ joint_pass(Trainer *trainer, const AnnPq *whole, int own)
 }
 
 /*
- * 256 uniform levels for each dimension, from its least value in the rows to its greatest: 16 coarse
- * ones in the first layer, the steps between them in the second.
+ * 256 uniform levels for each dimension, from its least value in the rows to its greatest: 16
+ * coarse ones in the first layer, the steps between them in the second.
  */
 static bool
 train_levels(Trainer *trainer, const AnnPq *pq)

@@ -3,10 +3,10 @@
  *	  Between Lloyd passes: moves centroids from where they hardly matter to where one is missing.
  *
  * NOTES
- *	  Lloyd moves centroids within a cloud, never from one to another. Random starts leave every third
- *	  of many tight clusters without a centroid and give others several: 600 clusters and as many
- *	  centroids end at 14 times the energy of the clusters themselves, with relocation at 1.0 times.
- *	  In smooth data next to nothing moves, and one round finds that out.
+ *	  Lloyd moves centroids within a cloud, never from one to another. Random starts leave every
+ *	  third of many tight clusters without a centroid and give others several: 600 clusters and as
+ *	  many centroids end at 14 times the energy of the clusters themselves, with relocation at 1.0
+ *	  times. In smooth data next to nothing moves, and one round finds that out.
  */
 #include "core/lloyd.h"
 
@@ -14,8 +14,8 @@
 #include <string.h>
 
 /*
- * A centroid moves if that saves so many times the energy that it costs. From 2 to 16 tight clusters
- * end alike; on SIFT less means .2 % less energy but leaves up to twice as unequal.
+ * A centroid moves if that saves so many times the energy that it costs. From 2 to 16 tight
+ * clusters end alike; on SIFT less means .2 % less energy but leaves up to twice as unequal.
  */
 #define RELOCATION_GAIN 8
 
@@ -67,8 +67,8 @@ find_gains(AnnLloyd *lloyd, const AnnRun *run)
 }
 
 /*
- * What merging centroid c into its absorber costs (Ward's criterion): nothing where it is empty, too
- * much where there is no other (an infinite score).
+ * What merging centroid c into its absorber costs (Ward's criterion): nothing where it is empty,
+ * too much where there is no other (an infinite score).
  */
 static double
 merging_cost(const AnnLloyd *lloyd, const AnnRun *run, uint32_t c, float score)
@@ -87,9 +87,9 @@ merging_cost(const AnnLloyd *lloyd, const AnnRun *run, uint32_t c, float score)
 }
 
 /*
- * The nearest other of each centroid from first to end (exclusive), and what merging them would cost.
- * Centroids without rows are nobody's nearest: their bias goes out of reach, where it stays until
- * they are moved. True: stop.
+ * The nearest other of each centroid from first to end (exclusive), and what merging them would
+ * cost. Centroids without rows are nobody's nearest: their bias goes out of reach, where it stays
+ * until they are moved. True: stop.
  */
 static bool
 find_losses(AnnLloyd *lloyd, const AnnRun *run, uint32_t first, uint32_t end)

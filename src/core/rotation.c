@@ -113,8 +113,8 @@ write_axis(const double *vector, int dim, float *axis)
 }
 
 /*
- * Each axis, the largest variance first, goes to the block whose product of variances is the smallest
- * of those with room.
+ * Each axis, the largest variance first, goes to the block whose product of variances is the
+ * smallest of those with room.
  */
 static void
 deal_axes(Work *work, int dim, int width, float *rotation)

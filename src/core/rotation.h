@@ -19,10 +19,10 @@ extern size_t ann_rotation_workspace_size(int dim);
 
 /*
  * Makes the rotation for num_rows rows (dim floats each; what will be coded, of mean about 0) in
- * blocks of width dimensions. rotation: dim * dim floats out, row i the axis of the new dimension i;
- * orthonormal up to float rounding. Time O(num_rows dim^2 + dim^3). *found is false, and rotation
- * undefined, where the axes cannot be told (values that overflow). Deterministic for one kernel
- * table. The watch counts rows, and each dimension twice.
+ * blocks of width dimensions. rotation: dim * dim floats out, row i the axis of the new dimension
+ * i; orthonormal up to float rounding. Time O(num_rows dim^2 + dim^3). *found is false, and
+ * rotation undefined, where the axes cannot be told (values that overflow). Deterministic for one
+ * kernel table. The watch counts rows, and each dimension twice.
  */
 extern AnnStatus ann_rotation_train(const float *rows, size_t num_rows, int dim, int width,
 									float *rotation, bool *found, AnnWatch *watch, void *workspace);
@@ -40,8 +40,8 @@ extern void ann_rotation_revert(const float *rotation, int dim, const float *row
 /*
  * Eigenvalues and -vectors of a symmetric matrix (num * num doubles, row after row; destroyed):
  * values[i] in no order, vectors + i * num the unit vector of values[i]. scratch: 2 * num doubles.
- * *found is false where the iteration does not converge (values that are not finite). The watch counts
- * 2 * num.
+ * *found is false where the iteration does not converge (values that are not finite). The watch
+ * counts 2 * num.
  */
 extern AnnStatus ann_eigen(double *matrix, int num, double *values, double *vectors,
 						   double *scratch, bool *found, AnnWatch *watch);

@@ -234,8 +234,9 @@ median_number(uint64_t a, uint64_t b, uint64_t c)
 }
 
 /*
- * The number of a rank among distinct numbers, which are reordered; false after too many rounds. The
- * median of three of them is neither the least nor the greatest, so both parts of a round are shorter.
+ * The number of a rank among distinct numbers, which are reordered; false after too many rounds.
+ * The median of three of them is neither the least nor the greatest, so both parts of a round are
+ * shorter.
  */
 static bool
 select_number(uint64_t *numbers, size_t num, size_t rank, uint64_t *selected)
@@ -297,8 +298,8 @@ find_cut(const AnnTopk *topk, size_t *place)
 }
 
 /*
- * The cut moves down only, and whatever is added lies below it. Equals of the new cut are removed, so
- * that items and "everything from the cut on" never share a candidate.
+ * The cut moves down only, and whatever is added lies below it. Equals of the new cut are removed,
+ * so that items and "everything from the cut on" never share a candidate.
  */
 void
 ann_topk_shrink(AnnTopk *topk)

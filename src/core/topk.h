@@ -4,8 +4,8 @@
  *	  of what a scan sees is above the threshold and costs one compare.
  *
  * NOTES
- *	  A candidate's order is (key, tid): total and the same in every pass, so that what did not fit can
- *	  be collected by another pass over the same codes ("after" the last candidate of this one).
+ *	  A candidate's order is (key, tid): total and the same in every pass, so that what did not fit
+ *	  can be collected by another pass over the same codes ("after" the last candidate of this one).
  */
 #ifndef ANN_CORE_TOPK_H
 #define ANN_CORE_TOPK_H
@@ -35,14 +35,14 @@ ann_candidate_compare(const AnnCandidate *a, const AnnCandidate *b)
 }
 
 /*
- * items: room for `room` candidates (>= 2 * keep). Adding fills it; when it is full, the keep smallest
- * stay. `cut` is the smallest candidate ever dropped (valid where `dropped`): everything not in items
- * is at or above it. `threshold` is the key above which nothing need be added.
+ * items: room for `room` candidates (>= 2 * keep). Adding fills it; when it is full, the keep
+ * smallest stay. `cut` is the smallest candidate ever dropped (valid where `dropped`): everything
+ * not in items is at or above it. `threshold` is the key above which nothing need be added.
  *
  * After a shrink all items are below the cut, so a second pass that takes what is at or above it
- * (ann_candidate_compare(c, &cut) >= 0) sees every other candidate exactly once. Candidates equal in
- * key and row identifier (the two entries of one row) go to the same side: fewer than keep may stay,
- * and none where more than keep are equal.
+ * (ann_candidate_compare(c, &cut) >= 0) sees every other candidate exactly once. Candidates equal
+ * in key and row identifier (the two entries of one row) go to the same side: fewer than keep may
+ * stay, and none where more than keep are equal.
  */
 typedef struct AnnTopk
 {

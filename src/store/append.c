@@ -69,9 +69,9 @@ write_codes(void *arg, Buffer buffer, uint8 *codes, int first, int num)
 }
 
 /*
- * New body pages with the entry's codes in lane 0; returns the first. The caller holds the lock of the
- * node page until they are named, which is how vacuum tells them from pages that nobody will name
- * (body.c).
+ * New body pages with the entry's codes in lane 0; returns the first. The caller holds the lock of
+ * the node page until they are named, which is how vacuum tells them from pages that nobody will
+ * name (body.c).
  */
 static BlockNumber
 create_body(Append *append)

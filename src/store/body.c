@@ -1,6 +1,7 @@
 /*
  * body.c
- *	  Vacuum of BODY pages, which hold the codes of long blocks: those that no block names are freed.
+ *	  Vacuum of BODY pages, which hold the codes of long blocks: those that no block names are
+ *	  freed.
  *
  * NOTES
  *	  Why no page is freed that an insert at work is about to name. An insert makes a block's BODY
@@ -9,15 +10,15 @@
  *	  them stays what it is, and no later insert is given it.
  *	  2. Each node page is locked once. An insert that was making a page of S has come to its end
  *	  then: the head of its block is in the index, or will never be.
- *	  3. All heads are read, and what they name is taken off S. A head is never erased, and names the
- *	  same pages for as long as the model lives.
+ *	  3. All heads are read, and what they name is taken off S. A head is never erased, and names
+ *	  the same pages for as long as the model lives.
  *	  4. What is left of S nobody names, and nobody will: it is freed.
  *	  A block that begins later than step 2 is no matter: its pages were no BODY pages in step 1.
  *
- *	  Heads are found in physical order and not by their chains, so that a damaged link costs no codes.
- *	  Steps 2 to 4 are taken, without vacuum's cost delay, only where the pass has seen more BODY pages
- *	  than blocks in use account for. Inserts at work blur the count: then a leak waits for the next
- *	  vacuum, or there is none to be found.
+ *	  Heads are found in physical order and not by their chains, so that a damaged link costs no
+ *	  codes. Steps 2 to 4 are taken, without vacuum's cost delay, only where the pass has seen more
+ *	  BODY pages than blocks in use account for. Inserts at work blur the count: then a leak waits
+ *	  for the next vacuum, or there is none to be found.
  */
 #include "postgres.h"
 

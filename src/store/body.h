@@ -1,6 +1,7 @@
 /*
  * body.h
- *	  Vacuum of BODY pages, which hold the codes of long blocks: those that no block names are freed.
+ *	  Vacuum of BODY pages, which hold the codes of long blocks: those that no block names are
+ *	  freed.
  *
  * NOTES
  *	  An insert writes a new block's BODY pages before the record of the head that names them. Where
@@ -30,8 +31,8 @@ extern void ann_bodies_begin(AnnBodyPages *bodies, Relation index);
 extern void ann_bodies_note(AnnBodyPages *bodies, const AnnModel *model, Buffer buffer);
 /*
  * After the pass: frees what was seen and is not named, if there is more than blocks account for;
- * returns the number of pages freed. The caller excludes other vacuums and trainings since before the
- * pass; inserts go on. Ends `bodies`.
+ * returns the number of pages freed. The caller excludes other vacuums and trainings since before
+ * the pass; inserts go on. Ends `bodies`.
  */
 extern BlockNumber ann_bodies_end(AnnBodyPages *bodies, Relation index, const AnnModel *model,
 								  BufferAccessStrategy strategy);

@@ -1,7 +1,7 @@
 /*
  * centroids.c
- *	  Codes of the centroids: writing, reading and searching their pages; the parents that spare most
- *	  of them.
+ *	  Codes of the centroids: writing, reading and searching their pages; the parents that spare
+ *	  most of them.
  */
 #include "postgres.h"
 

@@ -1,11 +1,12 @@
 /*
  * centroids.h
- *	  Codes of the centroids: a chain of pages of blocks (core/block.h) whose row identifiers are the
- *	  places of the centroids' entries in node pages, so that a query need score few of them exactly.
+ *	  Codes of the centroids: a chain of pages of blocks (core/block.h) whose row identifiers are
+ *	  the places of the centroids' entries in node pages, so that a query need score few of them
+ *	  exactly.
  *
  * NOTES
- *	  Written with the model and never changed. In each lane: the code of the centroid about the mean,
- *	  b as for L2, and in place of err the leaf's rms residual rho, rounded up.
+ *	  Written with the model and never changed. In each lane: the code of the centroid about the
+ *	  mean, b as for L2, and in place of err the leaf's rms residual rho, rounded up.
  */
 #ifndef ANN_STORE_CENTROIDS_H
 #define ANN_STORE_CENTROIDS_H
@@ -29,17 +30,17 @@ ann_node_place(BlockNumber blkno, uint16 node_index)
 }
 
 /*
- * Writes num_blocks blocks that stand in memory block_bytes apart, and fills in *section and the numbers
- * of the pages.
+ * Writes num_blocks blocks that stand in memory block_bytes apart, and fills in *section and the
+ * numbers of the pages.
  */
 extern void
 ann_centroids_write(Relation index, const AnnModel *model, const char *blocks, uint32 num_blocks,
 					bool log_pages, AnnSectionData *section, BlockNumber *pages);
 
 /*
- * A vector's table for the centroids' codes (num_blocks * 16 bytes, of the centroids' quantiser), and
- * what turns sums into keys: -<q,c> - spread * rho (form ANN_CODE_IP), or squared distances (all others).
- * Scratch is taken from the current context.
+ * A vector's table for the centroids' codes (num_blocks * 16 bytes, of the centroids' quantiser),
+ * and what turns sums into keys: -<q,c> - spread * rho (form ANN_CODE_IP), or squared distances
+ * (all others). Scratch is taken from the current context.
  */
 extern void ann_centroids_table(const AnnModel *model, AnnCodeForm form, const float *vector,
 								float spread, uint8 *table, AnnBoundParams *bounds);
@@ -71,23 +72,25 @@ ann_parents_children(uint32 num_parents)
 }
 
 /*
- * The section PARENTS: num_parents * dim floats, the parents in the model's coordinates; as many u32 as
- * the function above says; one u32 for each page of centroid codes, its block number. Its bytes:
+ * The section PARENTS: num_parents * dim floats, the parents in the model's coordinates; as many
+ * u32 as the function above says; one u32 for each page of centroid codes, its block number. Its
+ * bytes:
  */
 extern Size ann_parents_bytes(const AnnModel *model);
 /* Reads it into the model's arrays, checked, and computes the norms. */
 extern void ann_parents_read(Relation index, const AnnSectionData *section, AnnModel *model);
 /*
- * The blocks of coded centroids with the children of the num_parents parents nearest to a vector, or
- * of as many more as have min_centroids children; NULL: all blocks. In the current memory context.
+ * The blocks of coded centroids with the children of the num_parents parents nearest to a vector,
+ * or of as many more as have min_centroids children; NULL: all blocks. In the current memory
+ * context.
  */
 extern Bitmapset *ann_parents_near(const AnnModel *model, const float *vector, uint32 num_parents,
 								   uint32 min_centroids);
 
 /*
- * Which coded centroids a search takes. The first window takes those of the blocks `first`; a later one
- * those of all blocks that come after the candidate `after` in the order of key and place and have not
- * been in the first, whose last was first_end.
+ * Which coded centroids a search takes. The first window takes those of the blocks `first`; a later
+ * one those of all blocks that come after the candidate `after` in the order of key and place and
+ * have not been in the first, whose last was first_end.
  */
 typedef struct AnnCentroidWindow
 {
@@ -97,8 +100,8 @@ typedef struct AnnCentroidWindow
 } AnnCentroidWindow;
 
 /*
- * Adds coded centroids to topk, by key and place. Share locks, a page at a time; checks for interrupts
- * between pages.
+ * Adds coded centroids to topk, by key and place. Share locks, a page at a time; checks for
+ * interrupts between pages.
  */
 extern void
 ann_centroids_search(Relation index, const AnnModel *model, const uint8 *table,

@@ -82,8 +82,8 @@ typedef enum AnnSectionKind
 	ANN_SECTION_CENTROID_CODEBOOK, /* as CODEBOOK, for centroids; optional with CODES and PARENTS */
 	ANN_SECTION_CENTROID_CODES,
 	/* chain of pages; bytes = number of coded centroids */
-	ANN_SECTION_ROTATION, /* dim * dim floats, row i the axis of the new dimension i */
-	ANN_SECTION_PARENTS, /* of the coded centroids, and the pages of their codes: see store/centroids.h */
+	ANN_SECTION_ROTATION,         /* dim * dim floats, row i the axis of the new dimension i */
+	ANN_SECTION_PARENTS,          /* of the coded centroids: see store/centroids.h */
 	ANN_SECTION_FILTER_SUMMARIES, /* this and the following: reserved, refused when required */
 	ANN_SECTION_REFINE_CODES,
 } AnnSectionKind;

@@ -46,10 +46,10 @@ ann_leaf_page_init(const AnnModel *model, Page page)
 }
 
 /*
- * A block that a reader follows a link to. Its own header says whose it is: leaf numbers are never used
- * twice, and what stands there on a page of another kind, or on an empty one, is not this leaf's. So the
- * page's header and special space are not looked at, whose lines, and pages of address translation, would
- * cost a reader more than the block does.
+ * A block that a reader follows a link to. Its own header says whose it is: leaf numbers are never
+ * used twice, and what stands there on a page of another kind, or on an empty one, is not this
+ * leaf's. So the page's header and special space are not looked at, whose lines, and pages of
+ * address translation, would cost a reader more than the block does.
  */
 static char *
 linked_block(Relation index, const AnnModel *model, Buffer buffer, uint16 slot, uint32 leaf,

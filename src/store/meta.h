@@ -100,8 +100,8 @@ extern void ann_meta_write(Relation index, AnnMetaData *meta, bool log);
 extern const AnnModel *ann_model_get(Relation index, const AnnMetaData *meta);
 
 /*
- * The model's coordinates of num rows that have their mean taken off, from `from` to `to` (dim floats
- * a row; they must not overlap). Copies where there is no rotation.
+ * The model's coordinates of num rows that have their mean taken off, from `from` to `to` (dim
+ * floats a row; they must not overlap). Copies where there is no rotation.
  */
 extern void ann_model_rotate(const AnnModel *model, const float *from, int num, float *to);
 /* The other way, for one row. */
@@ -111,8 +111,8 @@ extern void ann_model_unrotate(const AnnModel *model, const float *from, float *
 extern bool ann_calibration_is_sane(const AnnCalibrationData *calibration);
 
 /*
- * Fills in what a model has from a trained index's metapage itself: numbers, no pointers. Nothing is
- * derived from them yet.
+ * Fills in what a model has from a trained index's metapage itself: numbers, no pointers. Nothing
+ * is derived from them yet.
  */
 extern void ann_model_numbers(AnnModel *model, const AnnMetaData *meta);
 

@@ -7,9 +7,10 @@
 #include "store/metric.h"
 
 /*
- * Strings of bits are coded alike for both of their distances. For Jaccard they are brought to length
- * 1 first, so that leaves hold strings of like direction: that many bits are set is then no distance,
- * and |x - y|^2 = 2 - 2 common / sqrt(bits of x * bits of y) orders rows nearly as the distance does.
+ * Strings of bits are coded alike for both of their distances. For Jaccard they are brought to
+ * length 1 first, so that leaves hold strings of like direction: that many bits are set is then no
+ * distance, and |x - y|^2 = 2 - 2 common / sqrt(bits of x * bits of y) orders rows nearly as the
+ * distance does.
  */
 static const AnnMetricTraits traits[] = {
 	[ANN_METRIC_L2] = {.name = "l2", .operator= "<->", .form = ANN_CODE_L2},

@@ -90,8 +90,8 @@ check_block_number(Relation index, BlockNumber blkno)
 }
 
 /*
- * Waiting for a lock that we hold ourselves would last for ever, and nobody could cancel it. No verb
- * locks a page twice, so only a damaged link leads back to a locked page.
+ * Waiting for a lock that we hold ourselves would last for ever, and nobody could cancel it. No
+ * verb locks a page twice, so only a damaged link leads back to a locked page.
  */
 static bool
 is_locked_by_us(Buffer buffer)

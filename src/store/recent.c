@@ -3,8 +3,9 @@
  *	  Where pages of indexes and tables were last seen in shared buffers.
  *
  * NOTES
- *	  One table for all relations of the backend, direct-mapped by block number, so that the blocks of
- *	  one index never compete as long as it has no more than the table has places. 512 kB a backend.
+ *	  One table for all relations of the backend, direct-mapped by block number, so that the blocks
+ *	  of one index never compete as long as it has no more than the table has places. 512 kB a
+ *	  backend.
  */
 #include "postgres.h"
 
@@ -21,8 +22,8 @@
 #define NUM_PLACES 131072
 
 /*
- * One read in so many goes the long way round: before 17 a pin through a hint does not count as a use,
- * and the clock sweep would take the hottest pages of an index for unused.
+ * One read in so many goes the long way round: before 17 a pin through a hint does not count as a
+ * use, and the clock sweep would take the hottest pages of an index for unused.
  */
 #define READS_PER_USE 32
 

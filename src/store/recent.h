@@ -1,7 +1,7 @@
 /*
  * recent.h
- *	  Where pages of indexes and tables were last seen in shared buffers: finding and prefetching them without
- *	  the buffer mapping table.
+ *	  Where pages of indexes and tables were last seen in shared buffers: finding and prefetching
+ *	  them without the buffer mapping table.
  *
  * NOTES
  *	  A query visits several hundred pages of an index that lies in memory, and spends as long on
@@ -23,8 +23,8 @@ extern bool ann_recent_pin(Relation relation, BlockNumber blkno, Buffer *buffer)
 /* Remembers the buffer of a page. */
 extern void ann_recent_set(Relation relation, BlockNumber blkno, Buffer buffer);
 /*
- * Starts loading bytes [first, first + num) of a page, and the header of its buffer. Never waits, never
- * fails.
+ * Starts loading bytes [first, first + num) of a page, and the header of its buffer. Never waits,
+ * never fails.
  */
 extern void ann_recent_prefetch(Relation relation, BlockNumber blkno, Size first, Size num);
 /* The same with the page's own head and tail, which ann_page_get looks at. */

@@ -196,8 +196,9 @@ ann_tids_bulk_add(Relation index, bool null_leaf, const AnnTid *tids, int num)
 }
 
 /*
- * A reader came to a page that is none of the chain. If a page of the chain still leads there, it was
- * not unlinked: the link is wrong. Links change under the locks of both pages, taken in this order.
+ * A reader came to a page that is none of the chain. If a page of the chain still leads there, it
+ * was not unlinked: the link is wrong. Links change under the locks of both pages, taken in this
+ * order.
  */
 static void
 check_unlinked(Relation index, bool null_leaf, BlockNumber blkno)

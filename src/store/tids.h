@@ -39,8 +39,8 @@ extern void ann_tids_bulk_add(Relation index, bool null_leaf, const AnnTid *tids
 extern int ann_tids_read(Relation index, bool null_leaf, BlockNumber *blkno, AnnTid *tids);
 
 /*
- * For whoever follows a chain: counts a page, blkno, and calls the index damaged when there have been
- * more than it has. *num_pages: 0 at the head.
+ * For whoever follows a chain: counts a page, blkno, and calls the index damaged when there have
+ * been more than it has. *num_pages: 0 at the head.
  */
 extern void ann_tids_check_circle(Relation index, BlockNumber blkno, BlockNumber *num_pages);
 

@@ -37,8 +37,8 @@ ann_tree_score_places(Relation index, const AnnModel *model, AnnCodeForm form, c
 					  const AnnTid *places, int num, AnnLeafVisitor visit, void *arg);
 
 /*
- * The leaves that ann_tree_nearest scored, for ann_tree_second: num of them, of all leaves (places NULL)
- * or of those that came first by their codes.
+ * The leaves that ann_tree_nearest scored, for ann_tree_second: num of them, of all leaves (places
+ * NULL) or of those that came first by their codes.
  */
 typedef struct AnnScoredLeaves
 {
@@ -56,8 +56,8 @@ extern void ann_tree_nearest(Relation index, const AnnModel *model, const float 
 
 /*
  * The second leaf of a row (core/soar.h) whose first one is `first`, chosen among those scored.
- * centroid: that of the first leaf, which that of the second replaces. False, and nothing changed, when
- * there is none: the row is its centroid, or there is no other leaf.
+ * centroid: that of the first leaf, which that of the second replaces. False, and nothing changed,
+ * when there is none: the row is its centroid, or there is no other leaf.
  */
 extern bool ann_tree_second(Relation index, const AnnModel *model, const float *vector,
 							const AnnScoredLeaves *scored, const AnnLeafRef *first,

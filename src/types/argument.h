@@ -3,9 +3,9 @@
  *	  Arguments of functions that are called for every row of a scan and only read them.
  *
  * NOTES
- *	  What stands in a row as it is (no header of one byte, not toasted) is read where it stands. A value
- *	  with a header of one byte is copied to the stack, where the server's own way would take memory
- *	  and give it back.
+ *	  What stands in a row as it is (no header of one byte, not toasted) is read where it stands. A
+ *	  value with a header of one byte is copied to the stack, where the server's own way would take
+ *	  memory and give it back.
  */
 #ifndef ANN_TYPES_ARGUMENT_H
 #define ANN_TYPES_ARGUMENT_H
@@ -56,11 +56,11 @@ ann_argument(Datum datum, AnnRoom *room)
 }
 
 /*
- * The same of an argument that is a column of the rows of a scan, as a rule: asks for the row that the
- * scan comes to next, which a heap page holds right before this one. It is a hint: it reads nothing,
- * and nothing faults where no row is. Scans wait for memory more than for anything else, and
- * processors fetch ahead upwards. Of rows that fill half a page the next one is on another; there the
- * value itself is asked for, as the processor takes its time to see that it goes on.
+ * The same of an argument that is a column of the rows of a scan, as a rule: asks for the row that
+ * the scan comes to next, which a heap page holds right before this one. It is a hint: it reads
+ * nothing, and nothing faults where no row is. Scans wait for memory more than for anything else,
+ * and processors fetch ahead upwards. Of rows that fill half a page the next one is on another;
+ * there the value itself is asked for, as the processor takes its time to see that it goes on.
  */
 static ANN_INLINE void *
 ann_argument_of_row(Datum datum, AnnRoom *room)

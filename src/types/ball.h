@@ -21,8 +21,8 @@ typedef struct AnnBall
 } AnnBall;
 
 /*
- * Takes a ball apart; false where a part of it is NULL. The center stands in the datum, or in a copy in
- * the current memory context. DATATYPE_MISMATCH for a row of other columns.
+ * Takes a ball apart; false where a part of it is NULL. The center stands in the datum, or in a
+ * copy in the current memory context. DATATYPE_MISMATCH for a row of other columns.
  */
 extern bool ann_ball_read(Datum value, AnnBall *ball);
 /* INVALID_PARAMETER_VALUE for a radius of NaN. */

@@ -3,8 +3,9 @@
  *	  The aggregates avg(halfvec) and sum(halfvec).
  *
  * NOTES
- *	  Both add up in double (types/sums.h), so that the result is rounded to halves once. (A sum kept in
- *	  halves stays at 2048 when ones are added.) Within an aggregate a state is changed in place.
+ *	  Both add up in double (types/sums.h), so that the result is rounded to halves once. (A sum
+ *	  kept in halves stays at 2048 when ones are added.) Within an aggregate a state is changed in
+ *	  place.
  */
 #include "postgres.h"
 

@@ -3,10 +3,10 @@
  *	  Distances and norm of the SQL type halfvec.
  *
  * NOTES
- *	  The kernels for halves give the bits of those for floats. So the distance of two halfvecs is that
- *	  of the vectors which they convert to, which the access method computes with vector's own
- *	  distances (types/vector.h): an index and a sort agree bit for bit. Squares and products of halves
- *	  fit a float; sums of 16,000 of them stay far below its end.
+ *	  The kernels for halves give the bits of those for floats. So the distance of two halfvecs is
+ *	  that of the vectors which they convert to, which the access method computes with vector's own
+ *	  distances (types/vector.h): an index and a sort agree bit for bit. Squares and products of
+ *	  halves fit a float; sums of 16,000 of them stay far below its end.
  */
 #include "postgres.h"
 

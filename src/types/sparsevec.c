@@ -148,9 +148,9 @@ parse_element(const char *literal, char **cursor, Element *element, Node *escont
 }
 
 /*
- * Parses "1:1.5, 3:2}" at *cursor into elements, which has room for ann_input_count_elements(), and moves
- * past the brace. The elements keep the order of the text; those of value zero are dropped, and
- * nobody looks at their indices.
+ * Parses "1:1.5, 3:2}" at *cursor into elements, which has room for ann_input_count_elements(), and
+ * moves past the brace. The elements keep the order of the text; those of value zero are dropped,
+ * and nobody looks at their indices.
  */
 static bool
 parse_elements(const char *literal, char **cursor, Element *elements, int *num, Node *escontext)

@@ -84,9 +84,9 @@ ann_sparsevec_to_vector(PG_FUNCTION_ARGS)
 }
 
 /*
- * halfvec_to_sparsevec(halfvec, integer, boolean) returns sparsevec: the elements that are not zero.
- * Errors: not as many dimensions as the type modifier says (22000). The result is in the current
- * memory context.
+ * halfvec_to_sparsevec(halfvec, integer, boolean) returns sparsevec: the elements that are not
+ * zero. Errors: not as many dimensions as the type modifier says (22000). The result is in the
+ * current memory context.
  */
 ANN_FUNCTION(ann_halfvec_to_sparsevec);
 Datum
@@ -106,9 +106,9 @@ ann_halfvec_to_sparsevec(PG_FUNCTION_ARGS)
 }
 
 /*
- * sparsevec_to_halfvec(sparsevec, integer, boolean) returns halfvec, rounded. Errors: more than 16000
- * dimensions (54000), not as many as the type modifier says (22000), a value that is too large (22003).
- * The result is in the current memory context.
+ * sparsevec_to_halfvec(sparsevec, integer, boolean) returns halfvec, rounded. Errors: more than
+ * 16000 dimensions (54000), not as many as the type modifier says (22000), a value that is too
+ * large (22003). The result is in the current memory context.
  */
 ANN_FUNCTION(ann_sparsevec_to_halfvec);
 Datum

@@ -1,7 +1,7 @@
 /*
  * sums.h
- *	  The state of the aggregates that add up in double: float8[], the number of rows, then the sum of
- *	  each dimension; {0} before the first row.
+ *	  The state of the aggregates that add up in double: float8[], the number of rows, then the sum
+ *	  of each dimension; {0} before the first row.
  *
  * NOTES
  *	  The functions are open to SQL, so a state may be any array: each one checks it.

@@ -3,9 +3,9 @@
  *	  The aggregate avg(vector).
  *
  * NOTES
- *	  The state (types/sums.h) takes the dimensions of the first row. Sums are doubles: a million rows
- *	  lose nothing that a float could show. sum(vector) needs nothing of its own: its state is a vector, its transition
- *	  and its combine function are vector_add.
+ *	  The state (types/sums.h) takes the dimensions of the first row. Sums are doubles: a million
+ *	  rows lose nothing that a float could show. sum(vector) needs nothing of its own: its state is
+ *	  a vector, its transition and its combine function are vector_add.
  */
 #include "postgres.h"
 

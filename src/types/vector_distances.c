@@ -4,8 +4,8 @@
  *	  Hamming, Chebyshev and Minkowski.
  *
  * NOTES
- *	  The first two are made of the kernels' results for the indexed distances. The others are computed
- *	  in double and do not overflow; but for lp_distance they do not depend on ann.simd.
+ *	  The first two are made of the kernels' results for the indexed distances. The others are
+ *	  computed in double and do not overflow; but for lp_distance they do not depend on ann.simd.
  */
 #include "postgres.h"
 
@@ -101,8 +101,8 @@ ann_angular_distance(PG_FUNCTION_ARGS)
 }
 
 /*
- * vector_hamming_distance(vector, vector) returns float8: the number of elements that differ; -0 and 0
- * do not. Errors: different dimensions (22000). Leaves nothing allocated.
+ * vector_hamming_distance(vector, vector) returns float8: the number of elements that differ; -0
+ * and 0 do not. Errors: different dimensions (22000). Leaves nothing allocated.
  */
 ANN_FUNCTION(ann_vector_hamming_distance);
 Datum

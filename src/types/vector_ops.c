@@ -151,8 +151,9 @@ ann_l1_distance(PG_FUNCTION_ARGS)
 }
 
 /*
- * vector_dims(vector | halfvec) returns integer: both types have it in the same place. No errors. Reads
- * the header only: of a toasted value one chunk, copied into the current memory context and freed.
+ * vector_dims(vector | halfvec) returns integer: both types have it in the same place. No errors.
+ * Reads the header only: of a toasted value one chunk, copied into the current memory context and
+ * freed.
  */
 ANN_FUNCTION(ann_vector_dims);
 Datum

@@ -62,8 +62,8 @@ ann_ball_check_radius(double radius)
 }
 
 /*
- * vector_ball(vector, radius float8) returns vector_ball, and the same of halfvec and bit. No errors.
- * In the current memory context.
+ * vector_ball(vector, radius float8) returns vector_ball, and the same of halfvec and bit. No
+ * errors. In the current memory context.
  */
 ANN_FUNCTION(ann_ball);
 Datum
@@ -80,10 +80,10 @@ ann_ball(PG_FUNCTION_ARGS)
 }
 
 /*
- * x_within(a, b, radius float8), or the operator's x_within(a, ball), both with one C function: is the
- * distance of a and b less than the radius? NULL where the ball has a NULL. Not where the distance is
- * NaN. Errors: those of the distance; INVALID_PARAMETER_VALUE for a radius of NaN, which SQL holds to be
- * above all numbers. Leaves nothing allocated.
+ * x_within(a, b, radius float8), or the operator's x_within(a, ball), both with one C function: is
+ * the distance of a and b less than the radius? NULL where the ball has a NULL. Not where the
+ * distance is NaN. Errors: those of the distance; INVALID_PARAMETER_VALUE for a radius of NaN,
+ * which SQL holds to be above all numbers. Leaves nothing allocated.
  */
 static Datum
 is_within(FunctionCallInfo fcinfo, PGFunction distance_of)

@@ -240,7 +240,9 @@ clock_ghz(void)
 	return best;
 }
 
-/* What the machine runs; where that is the second form of avx512, the first one stands behind it. */
+/*
+ * What the machine runs; where that is the second form of avx512, the first one stands behind it.
+ */
 static const AnnKernels *
 variant(int i)
 {

@@ -1,7 +1,7 @@
 /*
  * fuzz_kernels.c
- *	  One input through every kernel table that the machine runs: integers must be equal to the scalar
- *	  ones bit for bit, floats within the rounding of their sums.
+ *	  One input through every kernel table that the machine runs: integers must be equal to the
+ *	  scalar ones bit for bit, floats within the rounding of their sums.
  */
 #include <float.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /*
  * cluster_test.h
- *	  What the tests of k-means share: synthetic rows, training in memory of exactly the stated sizes,
- *	  and double-precision references.
+ *	  What the tests of k-means share: synthetic rows, training in memory of exactly the stated
+ *	  sizes, and double-precision references.
  */
 #ifndef ANN_TEST_CLUSTER_TEST_H
 #define ANN_TEST_CLUSTER_TEST_H

@@ -1,8 +1,8 @@
 /*
  * tap.h
- *	  The producer's half of the Test Anything Protocol, in one header so that it cross-compiles; the
- *	  consumer is prove(1). A test program is main() with tap_ok calls, ended by
- *	  "return tap_done();".
+ *	  The producer's half of the Test Anything Protocol, in one header so that it cross-compiles;
+ *	  the consumer is prove(1). A test program is main() with tap_ok calls, ended by "return
+ *	  tap_done();".
  */
 #ifndef ANN_TEST_TAP_H
 #define ANN_TEST_TAP_H

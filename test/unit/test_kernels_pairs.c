@@ -1,7 +1,7 @@
 /*
  * test_kernels_pairs.c
- *	  Every variant of the kernels of two vectors of halves, of those in double, of differences, and of strings
- *	  of bits. (test_kernels_float.c has the sums over two vectors of floats.)
+ *	  Every variant of the kernels of two vectors of halves, of those in double, of differences, and
+ *	  of strings of bits. (test_kernels_float.c has the sums over two vectors of floats.)
  */
 #include "core/half.h"
 #include "kernel_test.h"

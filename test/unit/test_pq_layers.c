@@ -1,7 +1,7 @@
 /*
  * test_pq_layers.c
- *	  Codes of 8 bits, in two layers, and none at all: that finer codes have lesser errors, that pairs
- *	  of codewords are the best ones, uniform levels, tables of layers, rows without a code.
+ *	  Codes of 8 bits, in two layers, and none at all: that finer codes have lesser errors, that
+ *	  pairs of codewords are the best ones, uniform levels, tables of layers, rows without a code.
  */
 #include "core/bf16.h"
 #include "pq_test.h"
