@@ -87,7 +87,7 @@ index_condition(SupportRequestIndexCondition *request)
 	Node *column;
 	Node *query;
 	Node *radius;
-	Oid operator;
+	Oid opno;
 
 	if (!IsA(request->node, FuncExpr))
 		return NULL;
@@ -97,20 +97,18 @@ index_condition(SupportRequestIndexCondition *request)
 	column = list_nth(args, request->indexarg);
 	query = list_nth(args, 1 - request->indexarg);
 	radius = lthird(args);
-	operator= find_operator(request->opfamily, request->index->opcintype[request->indexcol],
-							request->funcid, &ball->row_typeid);
-	if (!OidIsValid(operator) ||
-		!is_pseudo_constant_for_index(request->root, query, request->index) ||
+	opno = find_operator(request->opfamily, request->index->opcintype[request->indexcol],
+						 request->funcid, &ball->row_typeid);
+	if (!OidIsValid(opno) || !is_pseudo_constant_for_index(request->root, query, request->index) ||
 		!is_pseudo_constant_for_index(request->root, radius, request->index))
 		return NULL;
 	ball->args = list_make2(query, radius);
 	ball->row_format = COERCE_EXPLICIT_CAST;
 	ball->location = -1;
 	request->lossy = false;
-	return (Node *) list_make1(
-		make_opclause(operator, BOOLOID, false, (Expr *) column,
-					  (Expr *) eval_const_expressions(request->root, (Node *) ball), InvalidOid,
-					  InvalidOid));
+	return (Node *) list_make1(make_opclause(
+		opno, BOOLOID, false, (Expr *) column,
+		(Expr *) eval_const_expressions(request->root, (Node *) ball), InvalidOid, InvalidOid));
 }
 
 /* ---- selectivity ---- */
