@@ -1,6 +1,11 @@
 -- annivf over bit. FULL = EXACT: with all leaves searched, an index returns exactly what the sort returns,
 -- in its order (ties of distance aside), for both metrics, after every kind of change; and as the codes are
 -- exact, by itself as well as with all rows reordered.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set ECHO none
+\set helpers :abs_srcdir '/test/helpers.sql'
+\i :helpers
+\set ECHO all
 
 SET client_min_messages = error;
 CREATE SCHEMA bits;
@@ -142,12 +147,8 @@ DECLARE
 	this text;
 	fault text;
 BEGIN
-	FOREACH this IN ARRAY ARRAY['scalar', 'avx2', 'avx512', 'neon'] LOOP
-		BEGIN
-			PERFORM set_config('ann.simd', this, false);
-		EXCEPTION WHEN invalid_parameter_value THEN
-			CONTINUE;
-		END;
+	FOREACH this IN ARRAY ann_test.simd_levels() LOOP
+		PERFORM set_config('ann.simd', this, false);
 		FOR fault IN SELECT check_all(300, 71, 'WITH (num_leaves = 5)') LOOP
 			RAISE WARNING '%: %', this, fault;
 		END LOOP;

@@ -1,5 +1,10 @@
 -- Functions, operators, order and aggregates of halfvec. Sums are exact, whatever the order of their
 -- terms, unless said: the output does not depend on ann.simd.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set ECHO none
+\set helpers :abs_srcdir '/test/helpers.sql'
+\i :helpers
+\set ECHO all
 
 SELECT '[0,0]'::halfvec <-> '[3,4]' AS l2, '[1,2,3]'::halfvec <#> '[4,5,6]' AS ip,
 	'[3,4]'::halfvec <=> '[4,3]' AS cosine, '[1,-2]'::halfvec <+> '[-3,4]' AS l1;
@@ -243,12 +248,8 @@ DO $$
 DECLARE
 	this text;
 BEGIN
-	FOREACH this IN ARRAY ARRAY['scalar', 'avx2', 'avx512', 'neon'] LOOP
-		BEGIN
-			PERFORM set_config('ann.simd', this, false);
-		EXCEPTION WHEN invalid_parameter_value THEN
-			CONTINUE;
-		END;
+	FOREACH this IN ARRAY ann_test.simd_levels() LOOP
+		PERFORM set_config('ann.simd', this, false);
 		INSERT INTO levels
 		SELECT ann_simd(), v <-> w, v <#> w, v <=> w, v <+> w, (v || '[0.1,-0,5.9604645e-08,65504]')::vector::text
 		FROM (

@@ -83,12 +83,8 @@ DECLARE
 	this text;
 	fault text;
 BEGIN
-	FOREACH this IN ARRAY ARRAY['scalar', 'avx2', 'avx512', 'neon'] LOOP
-		BEGIN
-			PERFORM set_config('ann.simd', this, false);
-		EXCEPTION WHEN invalid_parameter_value THEN
-			CONTINUE;
-		END;
+	FOREACH this IN ARRAY ann_test.simd_levels() LOOP
+		PERFORM set_config('ann.simd', this, false);
 		FOR fault IN SELECT check_all(300, 23, 'WITH (num_leaves = 5)') LOOP
 			RAISE WARNING '%: %', this, fault;
 		END LOOP;

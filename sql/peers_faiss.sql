@@ -169,12 +169,8 @@ DO $$
 DECLARE
 	this text;
 BEGIN
-	FOREACH this IN ARRAY ARRAY['scalar', 'avx2', 'avx512', 'neon'] LOOP
-		BEGIN
-			PERFORM set_config('ann.simd', this, false);
-		EXCEPTION WHEN invalid_parameter_value THEN
-			CONTINUE;
-		END;
+	FOREACH this IN ARRAY ann_test.simd_levels() LOOP
+		PERFORM set_config('ann.simd', this, false);
 		INSERT INTO levels SELECT this, dim, l2_squared_distance(v, w), inner_product(v, w), v <+> w, v <=> w, b <~> c
 			FROM (SELECT dim, array_agg(i * 7 % 11 - 5 ORDER BY i)::vector AS v, array_agg(i * 5 % 13 - 6 ORDER BY i)::vector AS w,
 					string_agg((i % 3 % 2)::text, '')::varbit::bit varying AS b, string_agg((i % 5 % 2)::text, '')::varbit AS c

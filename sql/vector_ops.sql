@@ -1,5 +1,10 @@
 -- Distances, norms. All values are such that every sum is exact, whatever the order of its terms: the
 -- output does not depend on ann.simd.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set ECHO none
+\set helpers :abs_srcdir '/test/helpers.sql'
+\i :helpers
+\set ECHO all
 
 SELECT '[0,0]'::vector <-> '[3,4]';
 SELECT '[1,2,3]'::vector <#> '[4,5,6]';
@@ -108,12 +113,8 @@ DO $$
 DECLARE
 	this text;
 BEGIN
-	FOREACH this IN ARRAY ARRAY['scalar', 'avx2', 'avx512', 'neon'] LOOP
-		BEGIN
-			PERFORM set_config('ann.simd', this, false);
-		EXCEPTION WHEN invalid_parameter_value THEN
-			CONTINUE;
-		END;
+	FOREACH this IN ARRAY ann_test.simd_levels() LOOP
+		PERFORM set_config('ann.simd', this, false);
 		INSERT INTO levels
 		SELECT ann_simd(), v <-> w, v <#> w, v <=> w, v <+> w
 		FROM (

@@ -20,6 +20,25 @@ BEGIN
 		FROM generate_series(1, num) i, c;
 END $$;
 
+-- the levels of ann.simd that this machine runs
+CREATE OR REPLACE FUNCTION ann_test.simd_levels() RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+	before text := current_setting('ann.simd');
+	this text;
+	levels text[];
+BEGIN
+	FOREACH this IN ARRAY ARRAY['scalar', 'avx2', 'avx512', 'neon'] LOOP
+		BEGIN
+			PERFORM set_config('ann.simd', this, false);
+			levels := levels || this;
+		EXCEPTION WHEN invalid_parameter_value THEN
+			CONTINUE;
+		END;
+	END LOOP;
+	PERFORM set_config('ann.simd', before, false);
+	RETURN levels;
+END $$;
+
 -- another vector with every call
 CREATE OR REPLACE FUNCTION ann_test.anything(dim int, scale float8 DEFAULT 1) RETURNS vector
 LANGUAGE sql VOLATILE AS $$
