@@ -9,6 +9,7 @@
 
 #include "access/amapi.h"
 #include "access/genam.h"
+#include "catalog/pg_amop.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
 
@@ -116,6 +117,8 @@ extern const AnnTypeSupport *ann_support_get(Relation index);
 extern const AnnTypeSupport *ann_support_of(const FmgrInfo *function);
 /* That which has a function for its search operator; NULL: no class of ours has. */
 extern const AnnTypeSupport *ann_support_of_within(const FmgrInfo *function);
+/* The same of a family's operator; NULL, too, where it is not a search operator as ours are. */
+extern const AnnTypeSupport *ann_support_of_search(Form_pg_amop amop);
 /* Dimensions of the indexed column by its type modifier; 0: it does not tell. */
 extern int ann_column_dim(Relation index);
 

@@ -74,18 +74,6 @@ annivf_property(Oid index_oid, int attno, IndexAMProperty prop, const char *prop
 	return true;
 }
 
-/*
- * Is the function of an operator one of those that tell whether a distance is less than a radius?
- */
-static const AnnTypeSupport *
-support_of_operator(Oid operator)
-{
-	FmgrInfo info;
-
-	fmgr_info(get_opcode(operator), &info);
-	return ann_support_of_within(&info);
-}
-
 /* One operator of a family, checked; false with an INFO when it cannot be right. */
 static bool
 operator_is_valid(Form_pg_amop amop)
@@ -94,9 +82,7 @@ operator_is_valid(Form_pg_amop amop)
 		amop->amoplefttype == amop->amoprighttype && get_op_rettype(amop->amopopr) == FLOAT8OID &&
 		opfamily_can_sort_type(amop->amopsortfamily, FLOAT8OID))
 		return true;
-	if (amop->amopstrategy == ANN_WITHIN_STRATEGY && amop->amoppurpose == AMOP_SEARCH &&
-		get_typtype(amop->amoprighttype) == TYPTYPE_COMPOSITE &&
-		support_of_operator(amop->amopopr) != NULL)
+	if (ann_support_of_search(amop) != NULL)
 		return true;
 	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				   errmsg("operator %s of access method annivf is neither an ordering operator "
@@ -123,6 +109,7 @@ typedef struct Members
 	Oid order; /* ordering operator */
 	int num_orders;
 	Oid within; /* search operator */
+	const AnnTypeSupport *within_support;
 	int num_withins;
 	Oid function; /* support function */
 	int num_functions;
@@ -150,7 +137,7 @@ members_agree(Form_pg_opclass opclass, const Members *members)
 	if (strcmp(operator, traits->operator) == 0 &&
 		(opclass->opcintype == BITOID) == traits->is_bits && get_typlen(opclass->opcintype) == -1)
 	{
-		if (members->num_withins == 0 || support_of_operator(members->within) == support)
+		if (members->num_withins == 0 || members->within_support == support)
 			return true;
 		operator= get_opname(members->within);
 	}
@@ -179,6 +166,7 @@ members_are_valid(Form_pg_opclass opclass, Members *members)
 		if (amop->amopstrategy == ANN_WITHIN_STRATEGY)
 		{
 			members->within = amop->amopopr;
+			members->within_support = ann_support_of_search(amop);
 			members->num_withins++;
 		}
 		else

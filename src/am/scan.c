@@ -71,18 +71,19 @@ ann_scan_reset_stats(void)
 
 /* Adds so many times `more`. */
 static void
-add_stats(AnnScanStats *sum, const AnnScanStats *more, int times)
+add_stats(AnnScanStats *sum, AnnScanStats more, int times)
 {
-	sum->queries += times * more->queries;
-	sum->leaves_searched += times * more->leaves_searched;
-	sum->codes_scanned += times * more->codes_scanned;
-	sum->candidates += times * more->candidates;
-	sum->heap_fetches += times * more->heap_fetches;
-	sum->held_back += times * more->held_back;
-	sum->pages += times * more->pages;
-	sum->centroid_ms += times * more->centroid_ms;
-	sum->scan_ms += times * more->scan_ms;
-	sum->reorder_ms += times * more->reorder_ms;
+	int64 *counts[ANN_STATS_COUNTS];
+	int64 *more_counts[ANN_STATS_COUNTS];
+	double *ms[ANN_STATS_TIMES];
+	double *more_ms[ANN_STATS_TIMES];
+
+	ann_stats_fields(sum, counts, ms);
+	ann_stats_fields(&more, more_counts, more_ms);
+	for (int i = 0; i < ANN_STATS_COUNTS; i++)
+		*counts[i] += times * *more_counts[i];
+	for (int i = 0; i < ANN_STATS_TIMES; i++)
+		*ms[i] += times * *more_ms[i];
 }
 
 /* Adds what a scan has done since it was last asked. */
@@ -91,8 +92,8 @@ sum_up(AnnScan *so)
 {
 	AnnScanStats done = so->stats;
 
-	add_stats(&done, &so->counted, -1);
-	add_stats(&total_stats, &done, 1);
+	add_stats(&done, so->counted, -1);
+	add_stats(&total_stats, done, 1);
 	ann_server_stats_add(&done);
 	so->counted = so->stats;
 }

@@ -23,32 +23,17 @@
 
 #define SEGMENT "ann"
 
+/* In the order of ann_stats_fields(). */
 typedef struct ServerStats
 {
-	pg_atomic_uint64 counts[7];
-	pg_atomic_uint64 times[3]; /* microseconds */
+	pg_atomic_uint64 counts[ANN_STATS_COUNTS];
+	pg_atomic_uint64 times[ANN_STATS_TIMES]; /* microseconds */
 } ServerStats;
 
 static bool track_server;
 static ServerStats *sums; /* NULL: not attached */
 static shmem_request_hook_type next_request;
 static shmem_startup_hook_type next_startup;
-
-/* In the order of ServerStats. */
-static void
-counts_of(AnnScanStats *stats, int64 **counts, double **times)
-{
-	counts[0] = &stats->queries;
-	counts[1] = &stats->leaves_searched;
-	counts[2] = &stats->codes_scanned;
-	counts[3] = &stats->candidates;
-	counts[4] = &stats->heap_fetches;
-	counts[5] = &stats->held_back;
-	counts[6] = &stats->pages;
-	times[0] = &stats->centroid_ms;
-	times[1] = &stats->scan_ms;
-	times[2] = &stats->reorder_ms;
-}
 
 static void
 init_sums(void *memory)
@@ -135,12 +120,12 @@ void
 ann_server_stats_add(const AnnScanStats *done)
 {
 	AnnScanStats copy = *done;
-	int64 *counts[lengthof(sums->counts)];
-	double *times[lengthof(sums->times)];
+	int64 *counts[ANN_STATS_COUNTS];
+	double *times[ANN_STATS_TIMES];
 
 	if (!track_server || sums == NULL)
 		return;
-	counts_of(&copy, counts, times);
+	ann_stats_fields(&copy, counts, times);
 	for (int i = 0; i < (int) lengthof(counts); i++)
 		if (*counts[i] != 0)
 			pg_atomic_fetch_add_u64(&sums->counts[i], *counts[i]);
@@ -163,11 +148,11 @@ need_sums(void)
 void
 ann_server_stats_read(AnnScanStats *stats)
 {
-	int64 *counts[lengthof(sums->counts)];
-	double *times[lengthof(sums->times)];
+	int64 *counts[ANN_STATS_COUNTS];
+	double *times[ANN_STATS_TIMES];
 
 	need_sums();
-	counts_of(stats, counts, times);
+	ann_stats_fields(stats, counts, times);
 	for (int i = 0; i < (int) lengthof(counts); i++)
 		*counts[i] = (int64) pg_atomic_read_u64(&sums->counts[i]);
 	for (int i = 0; i < (int) lengthof(times); i++)

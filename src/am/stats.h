@@ -27,6 +27,26 @@ typedef struct AnnScanStats
 	double reorder_ms;  /* reading rows */
 } AnnScanStats;
 
+/* All that is counted, and the times, for those who take them alike. */
+#define ANN_STATS_COUNTS 7
+#define ANN_STATS_TIMES 3
+
+static inline void
+ann_stats_fields(AnnScanStats *stats, int64 *counts[ANN_STATS_COUNTS],
+				 double *times[ANN_STATS_TIMES])
+{
+	counts[0] = &stats->queries;
+	counts[1] = &stats->leaves_searched;
+	counts[2] = &stats->codes_scanned;
+	counts[3] = &stats->candidates;
+	counts[4] = &stats->heap_fetches;
+	counts[5] = &stats->held_back;
+	counts[6] = &stats->pages;
+	times[0] = &stats->centroid_ms;
+	times[1] = &stats->scan_ms;
+	times[2] = &stats->reorder_ms;
+}
+
 /*
  * server_stats.c: sums over all sessions, while ann.track_server is on. init: for _PG_init. attach:
  * before a scan, may raise an error of its own; add: after it, never does. read, reset: errors

@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "am/am.h"
@@ -215,6 +216,18 @@ ann_support_of_within(const FmgrInfo *function)
 		if (ours[i].support->within == function->fn_addr)
 			return ours[i].support;
 	return NULL;
+}
+
+const AnnTypeSupport *
+ann_support_of_search(Form_pg_amop amop)
+{
+	FmgrInfo function;
+
+	if (amop->amopstrategy != ANN_WITHIN_STRATEGY || amop->amoppurpose != AMOP_SEARCH ||
+		get_typtype(amop->amoprighttype) != TYPTYPE_COMPOSITE)
+		return NULL;
+	fmgr_info(get_opcode(amop->amopopr), &function);
+	return ann_support_of_within(&function);
 }
 
 const AnnTypeSupport *

@@ -287,9 +287,8 @@ take_unit_residual(float *row, const float *centroid, int dim)
 {
 	float norm;
 
-	for (int d = 0; d < dim && centroid != NULL; d++)
-		row[d] -= centroid[d];
-	norm = sqrtf(ann_kernels->norm_squared(row, dim));
+	norm = sqrtf(centroid == NULL ? ann_kernels->norm_squared(row, dim)
+								  : ann_kernels->subtract(row, centroid, dim, row));
 	for (int d = 0; d < dim; d++)
 		row[d] = norm > 0 ? row[d] / norm : 0;
 }

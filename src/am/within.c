@@ -23,7 +23,6 @@
 #include "access/htup_details.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_statistic.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -57,19 +56,16 @@ find_operator(Oid family, Oid type, Oid function, Oid *ball_type)
 {
 	CatCList *members = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(family));
 	Oid found = InvalidOid;
-	FmgrInfo wanted;
+	const AnnTypeSupport *wanted;
+	FmgrInfo info;
 
-	fmgr_info(function, &wanted);
-	for (int i = 0; i < members->n_members && !OidIsValid(found); i++)
+	fmgr_info(function, &info);
+	wanted = ann_support_of_within(&info);
+	for (int i = 0; i < members->n_members && wanted != NULL && !OidIsValid(found); i++)
 	{
 		Form_pg_amop amop = (Form_pg_amop) GETSTRUCT(&members->members[i]->tuple);
-		FmgrInfo info;
 
-		if (amop->amopstrategy != ANN_WITHIN_STRATEGY || amop->amoppurpose != AMOP_SEARCH ||
-			amop->amoplefttype != type || get_typtype(amop->amoprighttype) != TYPTYPE_COMPOSITE)
-			continue;
-		fmgr_info(get_opcode(amop->amopopr), &info);
-		if (info.fn_addr != wanted.fn_addr)
+		if (amop->amoplefttype != type || ann_support_of_search(amop) != wanted)
 			continue;
 		found = amop->amopopr;
 		*ball_type = amop->amoprighttype;

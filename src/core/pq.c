@@ -72,8 +72,7 @@ encode_levels(const AnnPq *pq, const float *x, uint8_t *codes, float *table, flo
 	ann_kernels->query_table(x, pq->codebook, blocks, pq->width, table);
 	ann_kernels->encode(table, pq->bias, blocks, codes);
 	decode_layers(pq, codes, 1, rest);
-	for (int d = 0; d < pq->dim; d++)
-		rest[d] = x[d] - rest[d];
+	ann_kernels->subtract(x, rest, pq->dim, rest);
 	ann_kernels->query_table(rest, pq->codebook + ann_pq_codebook_floats(blocks, pq->width), blocks,
 							 pq->width, table);
 	ann_kernels->encode(table, pq->bias + ann_pq_bias_floats(blocks), blocks, codes + blocks);

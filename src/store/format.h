@@ -198,7 +198,7 @@ typedef struct AnnNodePageHeader
 
 /*
  * One leaf: its entry, followed by its centroid (dim elements of bf16 or f32, mean taken off).
- * Entries stand ann_node_stride() bytes apart; a wider one has a page of its own and NODE_REST
+ * Entries stand node_stride bytes apart; a wider one has a page of its own and NODE_REST
  * pages.
  */
 typedef struct AnnNodeEntry

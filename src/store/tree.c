@@ -336,9 +336,7 @@ ann_tree_second(Relation index, const AnnModel *model, const float *vector,
 					.least = INFINITY,
 					.best = second};
 
-	for (int d = 0; d < model->dim; d++)
-		residual[d] = vector[d] - centroid[d];
-	state.norm2 = ann_kernels->norm_squared(residual, model->dim);
+	state.norm2 = ann_kernels->subtract(vector, centroid, model->dim, residual);
 	state.product = ann_kernels->inner_product(vector, residual, model->dim);
 	if (state.norm2 > 0 && scored->places == NULL)
 		ann_tree_score(index, model, ANN_CODE_IP, residual, keep_second, &state);
