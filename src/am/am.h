@@ -58,8 +58,10 @@ extern int ann_num_reordering_candidates; /* -1: the index's own value */
 extern int ann_iterative_scan;            /* AnnIterativeScan */
 extern int ann_max_leaves_to_search;      /* -1: none */
 extern bool ann_track_timing;
+extern double ann_query_spilling_threshold; /* 0: off */
 
 #define ANN_MAX_LEAVES 16777216
+#define ANN_MAX_SPILLING_THRESHOLD 1000
 #define ANN_MAX_DIMENSIONS_PER_BLOCK 128
 
 /* A reloption that is on, off, or decided by the build. */

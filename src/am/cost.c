@@ -15,6 +15,9 @@
  *	  (within.c), and n(r) of its rank for its leaves. Rows of it are read by this method and then
  *	  by the executor, which finds their pages in memory: they are charged once, by cost_index().
  *
+ *	  How many of the first leaves ann.query_spilling_threshold leaves out depends on the query's
+ *	  value, which the planner often does not know: the cost is that of all.
+ *
  *	  All costs are finite: the planner subtracts them from one another.
  */
 #include "postgres.h"

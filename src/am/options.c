@@ -24,6 +24,7 @@ int ann_num_reordering_candidates = -1;
 int ann_iterative_scan = ANN_ITERATIVE_STRICT;
 int ann_max_leaves_to_search = -1;
 bool ann_track_timing = false;
+double ann_query_spilling_threshold = 0;
 
 static relopt_kind ann_relopt_kind;
 
@@ -78,6 +79,11 @@ define_gucs(void)
 		"ann.num_reordering_candidates",
 		"Candidates read exactly per batch (-1: the index's own value; 0: none, inexact order).",
 		NULL, &ann_num_reordering_candidates, -1, -1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable(
+		"ann.query_spilling_threshold",
+		"Of the first leaves, search only those hardly farther than the nearest one (0: all).",
+		"Those up to 1 + threshold times as far from the query.", &ann_query_spilling_threshold, 0,
+		0, ANN_MAX_SPILLING_THRESHOLD, PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 /* A name of the right form; whether there is such an index is the build's question. */

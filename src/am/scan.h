@@ -245,8 +245,9 @@ typedef struct AnnSearch
 
 /*
  * A search of a trained index, allocated in the current memory context, which must live as long.
- * values: the query as it stands in SQL; num_first: 0 for the calibrated number; with_bounds: keys
- * are lower bounds, else plain estimates.
+ * values: the query as it stands in SQL; num_first: 0 for the calibrated number, and the most where
+ * ann.query_spilling_threshold chooses among them; with_bounds: keys are lower bounds, else plain
+ * estimates.
  */
 extern AnnSearch *
 ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, uint32 num_first,

@@ -54,7 +54,8 @@
 /*
  * The width of the bound for a number of leaves: who searches twice as many as the index would by
  * itself wants recall that the usual width does not reach; between the two it grows with the
- * logarithm.
+ * logarithm. Their number is that asked for, even where a query is content with fewer
+ * (num_near_leaves): it tells what recall is wanted.
  */
 static float
 bound_width(const AnnCalibrationData *calibration, double num_leaves)
@@ -89,6 +90,28 @@ set_weight(AnnSearch *search)
 	ann_query_set_weight(&search->query, ratios, num);
 }
 
+/*
+ * How many of the leaves that come first are near enough to the query to be searched at first: the
+ * best, and those up to 1 + threshold times as far as it is. Under the inner product, whose keys
+ * are no distances: those at most threshold times the best key's magnitude above it. Distances that
+ * are not finite exclude no leaf.
+ */
+static uint32
+num_near_leaves(AnnSearch *search)
+{
+	uint32 most = Min(search->num_first, search->model.num_leaves);
+	double best = ann_leaves_get(&search->leaves, 0)->key;
+	double factor = 1 + ann_query_spilling_threshold;
+	double limit = search->model.form == ANN_CODE_IP
+					   ? best + ann_query_spilling_threshold * fabs(best)
+					   : best * factor * factor;
+	uint32 num = 1;
+
+	while (num < most && !(ann_leaves_get(&search->leaves, num)->key > limit))
+		num++;
+	return num;
+}
+
 AnnSearch *
 ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, uint32 num_first,
 				 bool with_bounds, AnnExactSet *exact, AnnScanStats *stats)
@@ -113,6 +136,8 @@ ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, u
 	ann_model_detach(&search->model);
 	if (search->model.form == ANN_CODE_IP)
 		set_weight(search);
+	if (ann_query_spilling_threshold > 0)
+		search->num_first = num_near_leaves(search);
 	search->has_seconds = search->model.soar_lambda > 0;
 	if (search->has_seconds)
 		ann_taken_init(&search->taken, search->context, ANN_SHARE_CANDIDATES / 2);
