@@ -55,7 +55,8 @@ collect_place(void *arg, const AnnLeafRef *leaf)
 	CollectPlaces *state = arg;
 	uint32 number = leaf->entry.leaf - state->leaves->first_leaf;
 
-	if (number >= state->leaves->num)
+	/* no place has offset 0 */
+	if (number >= state->leaves->num || state->leaves->places[number].offset != 0)
 		return;
 	state->leaves->places[number] = ann_node_place(leaf->node_blkno, leaf->node_index);
 	state->found++;
@@ -82,7 +83,8 @@ find_leaves(const AnnCodec *codec)
 	leaves->model = codec->meta.model;
 	leaves->num = codec->meta.num_leaves;
 	leaves->first_leaf = codec->first_leaf;
-	leaves->places = palloc_extended(sizeof(AnnTid) * (Size) leaves->num, MCXT_ALLOC_HUGE);
+	leaves->places =
+		palloc_extended(sizeof(AnnTid) * (Size) leaves->num, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	MemoryContextSwitchTo(old);
 	origin = palloc0(sizeof(float) * model->dim);
 	state.leaves = leaves;

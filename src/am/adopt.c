@@ -41,7 +41,6 @@ typedef struct LeafList
 {
 	AnnLeafRef *leaves;
 	uint32 num;
-	uint32 room;
 } LeafList;
 
 static float *
@@ -180,9 +179,7 @@ add_leaf(void *arg, const AnnLeafRef *leaf)
 {
 	LeafList *list = arg;
 
-	if (list->num < list->room)
-		list->leaves[list->num] = *leaf;
-	list->num++;
+	list->leaves[list->num++] = *leaf;
 }
 
 /* Room for the other's centroids, of which a build has a part of its memory. */
@@ -209,14 +206,12 @@ static void
 copy_centroids(AnnBuilder *builder, Relation other, const AnnModel *from)
 {
 	AnnCentroids *set = &builder->set;
-	LeafList list = {.room = from->num_leaves};
+	LeafList list = {.num = 0};
 	float *origin = palloc0(sizeof(float) * from->dim);
 
 	init_set(builder, from);
-	list.leaves = palloc_extended(sizeof(AnnLeafRef) * (Size) list.room, MCXT_ALLOC_HUGE);
+	list.leaves = palloc_extended(sizeof(AnnLeafRef) * (Size) from->num_leaves, MCXT_ALLOC_HUGE);
 	ann_tree_score(other, from, ANN_CODE_L2, origin, add_leaf, &list);
-	if (list.num != list.room)
-		ann_page_corrupted(other, from->tree_blkno, "the tree has another number of leaves");
 	builder->adopted_rho = ann_builder_alloc(builder, sizeof(float) * list.num);
 	for (uint32 i = 0; i < list.num; i++)
 	{

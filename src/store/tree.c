@@ -151,6 +151,8 @@ ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form, const fl
 		CHECK_FOR_INTERRUPTS();
 		page = read_node_page(index, model, blkno, BUFFER_LOCK_SHARE, &buffer);
 		count = ((AnnNodePageHeader *) ann_page_payload(page))->count;
+		if ((uint32) count > model->num_leaves - done)
+			ann_page_corrupted(index, blkno, "more leaves than the metapage knows");
 		leaf.node_blkno = blkno;
 		memset(scores, 0, sizeof(float) * count);
 		if (wide)
@@ -175,8 +177,6 @@ ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form, const fl
 		}
 		UnlockReleaseBuffer(buffer);
 		done += count;
-		if (done > model->num_leaves)
-			ann_page_corrupted(index, leaf.node_blkno, "more leaves than the metapage knows");
 	}
 }
 
@@ -245,7 +245,6 @@ typedef struct Nearest
 	AnnLeafRef *best;
 	float *scores; /* NULL: not wanted */
 	uint32 num;
-	uint32 room; /* a damaged tree has more leaves than it should */
 } Nearest;
 
 static void
@@ -255,7 +254,7 @@ keep_nearest(void *arg, const AnnLeafRef *leaf)
 
 	if (state->best->node_blkno == InvalidBlockNumber || leaf->score < state->best->score)
 		*state->best = *leaf;
-	if (state->num < state->room)
+	if (state->scores != NULL)
 		state->scores[state->num++] = leaf->score;
 }
 
@@ -270,10 +269,7 @@ ann_tree_nearest(Relation index, const AnnModel *model, const float *vector, Ann
 
 	leaf->node_blkno = InvalidBlockNumber;
 	if (scored != NULL)
-	{
 		state.scores = palloc_extended(sizeof(float) * (Size) num, MCXT_ALLOC_HUGE);
-		state.room = num;
-	}
 	if (!coded)
 		ann_tree_score(index, model, ANN_CODE_L2, vector, keep_nearest, &state);
 	else
@@ -312,12 +308,9 @@ static void
 keep_second(void *arg, const AnnLeafRef *leaf)
 {
 	Second *state = arg;
-	float loss;
+	float loss = ann_soar_loss(state->model->soar_lambda, state->scored->scores[state->visited++],
+							   state->product - leaf->score, state->norm2);
 
-	if (state->visited == state->scored->num)
-		return; /* a damaged tree */
-	loss = ann_soar_loss(state->model->soar_lambda, state->scored->scores[state->visited++],
-						 state->product - leaf->score, state->norm2);
 	if (leaf->entry.leaf == state->first || !(loss < state->least))
 		return;
 	state->least = loss;

@@ -24,7 +24,8 @@ typedef void (*AnnLeafVisitor)(void *arg, const AnnLeafRef *leaf);
 /*
  * Scores every leaf: inner product (form ANN_CODE_IP) or squared L2 distance (all others) of its
  * stored centroid and vector (dim floats in the model's coordinates: mean taken off for L2). One
- * share lock a node page; checks for interrupts between pages.
+ * share lock a node page; checks for interrupts between pages. Visits exactly as many leaves
+ * as the metapage tells of; of a damaged tree, no more than that before the error.
  */
 extern void ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form,
 						   const float *vector, AnnLeafVisitor visit, void *arg);
