@@ -24,6 +24,9 @@ CREATE INDEX ON options USING annivf (v) WITH (dimensions_per_block = 129);
 CREATE INDEX ON options USING annivf (v) WITH (training_sample_size = -1);
 CREATE INDEX ON options USING annivf (v) WITH (training_iterations = 1001);
 CREATE INDEX ON options USING annivf (v) WITH (training_iterations = -1);
+CREATE INDEX ON options USING annivf (v) WITH (min_partition_size = -1);
+CREATE INDEX ON options USING annivf (v) WITH (min_partition_size = 2147483648);
+CREATE INDEX ON options USING annivf (v) WITH (min_partition_size = few);
 CREATE INDEX ON options USING annivf (v) WITH (seed = -1);
 CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = -2);
 CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = 10.5);
@@ -53,6 +56,7 @@ SELECT o, tried(o) FROM unnest(ARRAY['',
 	'WITH (dimensions_per_block = 1)', 'WITH (dimensions_per_block = 4)', 'WITH (dimensions_per_block = 128)',
 	'WITH (training_sample_size = 1)', 'WITH (training_sample_size = 2147483647)',
 	'WITH (training_iterations = 1)', 'WITH (training_iterations = 1000)',
+	'WITH (min_partition_size = 0)', 'WITH (min_partition_size = 40)', 'WITH (min_partition_size = 2147483647)',
 	'WITH (seed = 2147483647)', 'WITH (soar_lambda = -1)', 'WITH (soar_lambda = 0)', 'WITH (soar_lambda = 0.001)',
 	'WITH (soar_lambda = 10)']) o;
 

@@ -85,6 +85,7 @@ typedef struct AnnOptions
 	int dimensions_per_block;
 	int training_sample_size;
 	int training_iterations;
+	int min_partition_size; /* rows; 0: off */
 	int seed;
 	int rotation;              /* AnnSwitch */
 	double soar_lambda;        /* -1: automatic, 0: off */

@@ -219,6 +219,7 @@ initial_meta(AnnBuilder *builder)
 		.quantizer = Max(builder->options.quantizer, ANN_QUANTIZER_PQ),
 		.nbits = builder->options.nbits,
 		.residual_quantization = builder->options.residual_quantization,
+		.min_partition_size = builder->options.min_partition_size,
 	};
 
 	check_options(builder);

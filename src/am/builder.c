@@ -39,11 +39,19 @@ poll(void *builder)
 	return false;
 }
 
+static void
+log_pass(void *builder, const char *centroids, int pass, double energy)
+{
+	ereport(DEBUG1, (errmsg_internal("ann: %s, pass %d: mean squared distance %.9g", centroids,
+									 pass, energy)));
+}
+
 void
 ann_builder_init(AnnBuilder *builder, Relation index)
 {
 	memset(builder, 0, sizeof(*builder));
 	builder->watch.poll = poll;
+	builder->watch.pass = log_pass;
 	builder->watch.arg = builder;
 	builder->index = index;
 	builder->support = ann_support_get(index);

@@ -137,6 +137,9 @@ define_reloptions(void)
 					  build);
 	add_int_reloption(ann_relopt_kind, "training_iterations",
 					  "Iterations of k-means (0: automatic)", 0, 0, 1000, build);
+	add_int_reloption(ann_relopt_kind, "min_partition_size",
+					  "Rows that a leaf holds at least when centroids are trained (0: any number)",
+					  0, 0, INT_MAX, build);
 	add_int_reloption(ann_relopt_kind, "seed", "Seed of sampling and training", 0, 0, INT_MAX,
 					  build);
 	add_enum_reloption(ann_relopt_kind, "rotation",
@@ -233,6 +236,9 @@ annivf_options(Datum reloptions, bool validate)
 		{.optname = "training_iterations",
 		 .opttype = RELOPT_TYPE_INT,
 		 .offset = offsetof(AnnOptions, training_iterations)},
+		{.optname = "min_partition_size",
+		 .opttype = RELOPT_TYPE_INT,
+		 .offset = offsetof(AnnOptions, min_partition_size)},
 		{.optname = "seed", .opttype = RELOPT_TYPE_INT, .offset = offsetof(AnnOptions, seed)},
 		{.optname = "rotation",
 		 .opttype = RELOPT_TYPE_ENUM,

@@ -127,6 +127,18 @@ kmeans_params(AnnBuilder *builder, int dim, double leaves)
 	return params;
 }
 
+/* Workspace of k-means and of what dissolves leaves after it, which come one after the other. */
+static Size
+centroids_workspace(const AnnBuilder *builder, const AnnKmeansParams *params, size_t num_rows)
+{
+	Size bytes = ann_kmeans_workspace_size(params, num_rows);
+
+	if (builder->options.min_partition_size > 0)
+		bytes =
+			Max(bytes, ann_dissolve_workspace_size(params->dim, params->num_centroids, num_rows));
+	return bytes;
+}
+
 /* Leaves that so many rows, so many of them sampled, and so much memory make. */
 static double
 choose_leaves(AnnBuilder *builder, int dim, double rows, double sampled)
@@ -159,7 +171,7 @@ choose_sample_size(AnnBuilder *builder, int dim)
 		AnnKmeansParams params =
 			kmeans_params(builder, dim, choose_leaves(builder, dim, rows, sampled));
 		double bytes = sampled * (sizeof(float) * dim + sizeof(AnnTid)) +
-					   ann_kmeans_workspace_size(&params, sampled) +
+					   centroids_workspace(builder, &params, sampled) +
 					   ann_centroids_size(dim, params.num_centroids);
 
 		if (bytes <= builder->memory * 0.6 || sampled <= 64)
@@ -226,6 +238,33 @@ round_centroids(AnnBuilder *builder, int dim, double energy)
 	ann_centroids_rebias(&builder->set);
 }
 
+/* Rows of the sample and those that were held out of it, which stand behind them. */
+static size_t
+drawn_rows(const AnnSample *sample)
+{
+	return Min((size_t) sample->seen, sample->room);
+}
+
+/*
+ * Dissolves the leaves that would hold fewer rows of the table than option min_partition_size says,
+ * as far as all rows drawn tell: of a table that was sampled whole it is the rows themselves.
+ */
+static void
+dissolve_leaves(AnnBuilder *builder, void *workspace)
+{
+	AnnSample *sample = &builder->sample;
+	size_t drawn = drawn_rows(sample);
+	/* Where the sample has room left, all rows of the table passed by. */
+	double rows = drawn < sample->room ? sample->seen : Max(builder->estimated_rows, sample->seen);
+	double min_rows = ceil(builder->options.min_partition_size / rows * drawn);
+
+	if (builder->options.min_partition_size == 0)
+		return;
+	if (ann_centroids_dissolve(&builder->set, sample->rows, drawn, Min(min_rows, drawn),
+							   &builder->watch, workspace) != ANN_OK)
+		elog(ERROR, "training was interrupted");
+}
+
 static void
 train_centroids(AnnBuilder *builder, int dim)
 {
@@ -233,7 +272,8 @@ train_centroids(AnnBuilder *builder, int dim)
 	double rows = Max(builder->estimated_rows, sample->num);
 	double leaves = choose_leaves(builder, dim, rows, sample->num);
 	AnnKmeansParams params = kmeans_params(builder, dim, leaves);
-	void *workspace = ann_builder_alloc(builder, ann_kmeans_workspace_size(&params, sample->num));
+	void *workspace =
+		ann_builder_alloc(builder, centroids_workspace(builder, &params, drawn_rows(sample)));
 
 	if ((size_t) builder->options.num_leaves > sample->num)
 		ereport(WARNING, (errmsg("%d leaves cannot be trained on %zu rows",
@@ -245,6 +285,7 @@ train_centroids(AnnBuilder *builder, int dim)
 					   dim, params.num_centroids);
 	if (ann_kmeans_train(&params, sample->rows, sample->num, &builder->set, workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
+	dissolve_leaves(builder, workspace);
 	ann_builder_advance(builder, 0);
 	pfree(workspace);
 }

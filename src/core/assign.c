@@ -19,6 +19,11 @@
 /* Children whose distances to a gather are held at a time. */
 #define NEAR_TILE 64
 
+/* Rows of one batch of many, per parent: each visits 8 parents, which then see 512. */
+#define BATCH_PER_PARENT 64
+#define BATCH_MIN 1024
+#define BATCH_MAX 65536
+
 /* Groups of parents whose minima bound the beam, at least ANN_KMEANS_BEAM. */
 #define GROUPS 16
 
@@ -198,6 +203,15 @@ ann_assign_workspace_size(int dim, uint32_t num_parents, uint32_t max_children, 
 	ann_arena_init(&arena, NULL);
 	assignment_take(&work, &arena, dim, num_parents, max_children, num_rows);
 	return ann_arena_size(&arena);
+}
+
+size_t
+ann_assign_batch(uint32_t num_parents, size_t num_rows)
+{
+	size_t batch = (size_t) num_parents * BATCH_PER_PARENT;
+
+	batch = batch < BATCH_MIN ? BATCH_MIN : batch > BATCH_MAX ? BATCH_MAX : batch;
+	return batch < num_rows ? batch : num_rows;
 }
 
 /* The most children of one parent. */

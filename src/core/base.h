@@ -38,6 +38,11 @@ typedef enum AnnStatus
 typedef struct AnnWatch
 {
 	bool (*poll)(void *arg); /* may be NULL */
+	/*
+	 * A pass of k-means over all of its rows (from 1), their mean squared distance to the nearest
+	 * centroid before it moves these. May be NULL.
+	 */
+	void (*pass)(void *arg, const char *centroids, int pass, double energy);
 	void *arg;
 	uint64_t done;
 	uint64_t total;

@@ -1,7 +1,8 @@
 /*
  * gather.h
  *	  A gather: some rows, gathered and moved to an origin near to them, that are compared with many
- *	  centroids at once. Shared by k-means and assignment; nobody else includes it.
+ *	  centroids at once. Shared by k-means, assignment and what drops leaves; nobody else includes
+ *	  it.
  *
  * NOTES
  *	  |x|^2 - 2<x,c> + |c|^2 loses what |x|^2 exceeds the distance by. Rows and centroids are taken
@@ -81,5 +82,14 @@ ann_assign_workspace_size(int dim, uint32_t num_parents, uint32_t max_children, 
 extern bool
 ann_assign_rows(const AnnCentroids *set, const float *rows, size_t row_stride, size_t num_rows,
 				uint32_t beam, uint32_t *leaf, float *distance, void *workspace, AnnMeter *meter);
+
+/* Rows to assign at a time where there are so many. */
+extern size_t ann_assign_batch(uint32_t num_parents, size_t num_rows);
+
+/*
+ * dissolve.c: drops the leaves whose count is 0, and parents left without leaves; the others keep
+ * their order. The bias arrays are the caller's business.
+ */
+extern void ann_centroids_drop_empty(AnnCentroids *set, const uint32_t *counts);
 
 #endif

@@ -22,11 +22,6 @@
 /* Parents that a row looks into in a refining pass: on text no worse for it than those 8. */
 #define REFINE_BEAM 6
 
-/* Rows of one batch of a refining pass, per parent: each visits 8 parents, which then see 512. */
-#define BATCH_PER_PARENT 64
-#define BATCH_MIN 1024
-#define BATCH_MAX 65536
-
 typedef struct Kmeans
 {
 	const AnnKmeansParams *params;
@@ -48,10 +43,8 @@ static void
 kmeans_take(Kmeans *kmeans, AnnArena *arena, const AnnKmeansParams *params, size_t num_rows)
 {
 	uint32_t num_parents = ann_num_parents(params->num_centroids);
-	size_t batch = (size_t) num_parents * BATCH_PER_PARENT;
 
-	batch = batch < BATCH_MIN ? BATCH_MIN : batch > BATCH_MAX ? BATCH_MAX : batch;
-	kmeans->batch = batch < num_rows ? batch : num_rows;
+	kmeans->batch = ann_assign_batch(num_parents, num_rows);
 	ann_lloyd_take(&kmeans->lloyd, arena, params->dim, params->num_centroids, num_rows);
 	kmeans->order = ann_arena_take(arena, num_rows, sizeof(uint32_t));
 	kmeans->assigned = ann_arena_take(arena, num_rows, sizeof(uint32_t));
@@ -118,6 +111,7 @@ ann_kmeans_flat(const AnnKmeansParams *params, const float *rows, size_t num_row
 	AnnRun run;
 
 	kmeans_init(&kmeans, params, rows, num_rows, workspace, centroids, &run);
+	kmeans.lloyd.name = "centroids";
 	(void) ann_watch_expect(params->watch, num_rows * (uint64_t) params->iterations);
 	if (ann_lloyd_train(&kmeans.lloyd, &run, params->num_centroids))
 		return ANN_INTERRUPTED;
@@ -160,8 +154,10 @@ train_parents(Kmeans *kmeans, AnnRun *run)
 			ann_lloyd_draw(&kmeans->lloyd, run, i);
 		run->num_rows = num_sampled;
 	}
+	kmeans->lloyd.name = "parents";
 	if (ann_lloyd_train(&kmeans->lloyd, run, wanted))
 		return true;
+	kmeans->lloyd.name = NULL;
 	take_all_rows(kmeans, run);
 	return ann_lloyd_reassign(&kmeans->lloyd, run);
 }
@@ -321,9 +317,10 @@ follow_leaves(Kmeans *kmeans, AnnCentroids *set)
  * number. True: stop.
  */
 static bool
-refine(Kmeans *kmeans, AnnCentroids *set)
+refine(Kmeans *kmeans, AnnCentroids *set, int pass)
 {
 	AnnLloyd *lloyd = &kmeans->lloyd;
+	double energy = 0;
 
 	ann_lloyd_clear(lloyd, set->num_centroids);
 	for (size_t start = 0; start < kmeans->num_rows; start += kmeans->batch)
@@ -339,11 +336,13 @@ refine(Kmeans *kmeans, AnnCentroids *set)
 		for (size_t i = 0; i < num; i++)
 		{
 			ann_lloyd_add(lloyd, leaf[i], rows + i * lloyd->dim);
+			energy += kmeans->distance[i];
 			if (ann_meter_spend(&lloyd->meter, lloyd->dim))
 				return true;
 		}
 		ann_watch_advance(lloyd->meter.watch, num);
 	}
+	ann_watch_pass(lloyd->meter.watch, "leaves", pass, energy / (double) kmeans->num_rows);
 	return ann_lloyd_update(lloyd, set->centroids, set->num_centroids, NULL) ||
 		   follow_leaves(kmeans, set);
 }
@@ -420,34 +419,6 @@ relocate_leaves(Kmeans *kmeans, AnnCentroids *set, uint32_t *num_moved)
 	return false;
 }
 
-/* Drops leaves that the last pass left without rows, and parents left without leaves. */
-static void
-drop_empty_leaves(Kmeans *kmeans, AnnCentroids *set)
-{
-	size_t dim = kmeans->lloyd.dim;
-	uint32_t num_parents = 0;
-	uint32_t num = 0;
-	uint32_t child = 0;
-
-	for (uint32_t p = 0; p < set->num_parents; p++)
-	{
-		uint32_t end = set->first_child[p + 1];
-		uint32_t first = num;
-
-		for (; child < end; child++)
-			if (kmeans->lloyd.counts[child] > 0)
-				memmove(set->centroids + num++ * dim, set->centroids + child * dim,
-						dim * sizeof(float));
-		if (num == first)
-			continue;
-		memmove(set->parents + num_parents * dim, set->parents + p * dim, dim * sizeof(float));
-		set->first_child[num_parents++] = first;
-	}
-	set->first_child[num_parents] = num;
-	set->num_parents = num_parents;
-	set->num_centroids = num;
-}
-
 AnnStatus
 ann_kmeans_train(const AnnKmeansParams *params, const float *rows, size_t num_rows,
 				 AnnCentroids *set, void *workspace)
@@ -468,11 +439,11 @@ ann_kmeans_train(const AnnKmeansParams *params, const float *rows, size_t num_ro
 	if (train_children(&kmeans, set))
 		return ANN_INTERRUPTED;
 	for (int i = 1; i <= params->refine_iterations; i++)
-		if (refine(&kmeans, set) || (i < params->refine_iterations && num_moved > 0 &&
-									 relocate_leaves(&kmeans, set, &num_moved)))
+		if (refine(&kmeans, set, i) || (i < params->refine_iterations && num_moved > 0 &&
+										relocate_leaves(&kmeans, set, &num_moved)))
 			return ANN_INTERRUPTED;
 	if (params->refine_iterations > 0)
-		drop_empty_leaves(&kmeans, set);
+		ann_centroids_drop_empty(set, kmeans.lloyd.counts);
 	ann_centroids_rebias(set);
 	return ANN_OK;
 }

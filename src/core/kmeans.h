@@ -78,6 +78,17 @@ extern AnnStatus ann_kmeans_train(const AnnKmeansParams *params, const float *ro
 extern AnnStatus ann_kmeans_flat(const AnnKmeansParams *params, const float *rows, size_t num_rows,
 								 float *centroids, uint32_t *num_found, void *workspace);
 
+/* Bytes of workspace that ann_centroids_dissolve needs for a set of at most so many centroids. */
+extern size_t ann_dissolve_workspace_size(int dim, uint32_t num_centroids, size_t num_rows);
+
+/*
+ * Dissolves leaves until each that is left is the nearest, as ann_centroids_assign finds it, of at
+ * least min_rows of num_rows >= 1 rows of dim floats; the centroids left stay as they are, in their
+ * order, and there is one at least. The watch counts rows, each as often as it is assigned anew.
+ */
+extern AnnStatus ann_centroids_dissolve(AnnCentroids *set, const float *rows, size_t num_rows,
+										uint32_t min_rows, AnnWatch *watch, void *workspace);
+
 /* Bytes of workspace for ann_centroids_assign of num_rows rows. */
 extern size_t ann_centroids_assign_workspace_size(const AnnCentroids *set, int num_rows);
 

@@ -126,14 +126,16 @@ gather_rows(AnnLloyd *lloyd, const AnnRun *run, size_t start)
 
 /*
  * Assigns every row of the run to its nearest centroid and sums up what moves the centroids;
- * *changed counts the rows that were assigned elsewhere before. True: stop.
+ * *changed counts the rows that were assigned elsewhere before, *energy is the mean of the squared
+ * distances. True: stop.
  */
 static bool
-assign_run(AnnLloyd *lloyd, AnnRun *run, size_t *changed)
+assign_run(AnnLloyd *lloyd, AnnRun *run, size_t *changed, double *energy)
 {
 	AnnGather *gather = &lloyd->gather;
 
 	*changed = 0;
+	*energy = 0;
 	ann_lloyd_clear(lloyd, run->num_centroids);
 	for (size_t start = 0; start < run->num_rows; start += (size_t) gather->num)
 	{
@@ -146,11 +148,13 @@ assign_run(AnnLloyd *lloyd, AnnRun *run, size_t *changed)
 			uint32_t best = gather->best[i];
 
 			*changed += run->assigned[start + i] != best;
+			*energy += gather->norms[i] + gather->scores[i];
 			run->assigned[start + i] = best;
 			ann_lloyd_add(lloyd, best, ann_run_row(lloyd, run, start + i));
 		}
 		ann_watch_advance(lloyd->meter.watch, (uint64_t) gather->num);
 	}
+	*energy /= (double) run->num_rows;
 	return false;
 }
 
@@ -211,10 +215,13 @@ ann_lloyd_train(AnnLloyd *lloyd, AnnRun *run, uint32_t wanted)
 	{
 		uint32_t all[2] = {0, run->num_centroids};
 		size_t changed;
+		double energy;
 
-		if (assign_run(lloyd, run, &changed))
+		if (assign_run(lloyd, run, &changed, &energy))
 			return true;
 		is_last = ++passes >= lloyd->iterations || changed <= run->num_rows / SETTLED;
+		if (lloyd->name != NULL)
+			ann_watch_pass(lloyd->meter.watch, lloyd->name, passes, energy);
 		if (ann_lloyd_update(lloyd, run->centroids, run->num_centroids,
 							 is_last ? NULL : lloyd->origin))
 			return true;
@@ -231,10 +238,11 @@ bool
 ann_lloyd_reassign(AnnLloyd *lloyd, AnnRun *run)
 {
 	size_t changed;
+	double energy;
 
 	centroids_to_origin(lloyd, run);
 	memset(run->assigned, 0xff, run->num_rows * sizeof(uint32_t));
-	if (assign_run(lloyd, run, &changed) ||
+	if (assign_run(lloyd, run, &changed, &energy) ||
 		ann_lloyd_update(lloyd, run->centroids, run->num_centroids, NULL))
 		return true;
 	drop_empty(lloyd, run);

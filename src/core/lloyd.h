@@ -15,6 +15,7 @@ typedef struct AnnLloyd
 	const float *rows;
 	size_t dim;
 	int iterations;
+	const char *name; /* what the watch is told of passes; NULL: nothing */
 	AnnRng rng;
 	AnnMeter meter;
 	/* workspace */

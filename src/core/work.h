@@ -87,6 +87,13 @@ ann_watch_finish(AnnWatch *watch, uint64_t expected)
 		watch->done = expected;
 }
 
+static inline void
+ann_watch_pass(const AnnWatch *watch, const char *centroids, int pass, double energy)
+{
+	if (watch != NULL && watch->pass != NULL)
+		watch->pass(watch->arg, centroids, pass, energy);
+}
+
 /* Notes work that comes next or was just done; true: stop. */
 static inline bool
 ann_meter_spend(AnnMeter *meter, uint64_t work)

@@ -150,6 +150,7 @@ typedef struct AnnBuildOptions
 	int32 quantizer; /* AnnQuantizer */
 	int32 nbits;
 	int32 residual_quantization; /* AnnSwitch */
+	int32 min_partition_size;
 } AnnBuildOptions;
 
 typedef struct AnnMetaData

@@ -39,6 +39,18 @@ VACUUM loaded;
 SQL
 cmp_ok($node->safe_psql('postgres', "SELECT recall('loaded', '<->', v, 10) FROM queries"), '>=', 0.95, 'recall after inserts, deletes and vacuum');
 
+# ---- what k-means says of its passes: of none that it got worse (regrouped leaves may cost a thousandth)
+
+my (undef, undef, $debug) = $node->psql('postgres', "SET client_min_messages = debug1; REINDEX INDEX built_v");
+for my $of ('parents', 'leaves')
+{
+	my @energies = $debug =~ /ann: $of, pass \d+: mean squared distance (\S+)/g;
+	my @worse = grep { $energies[$_] > 1.001 * $energies[$_ - 1] } 1 .. $#energies;
+
+	cmp_ok(scalar @energies, '>=', 2, "passes over $of are shown: @energies");
+	is("@worse", '', '... and none was worse than the one before');
+}
+
 # ---- autovacuum comes by itself
 
 $node->append_conf('postgresql.conf', "autovacuum = on\nautovacuum_naptime = 1\nautovacuum_vacuum_cost_delay = 0");

@@ -16,6 +16,48 @@ are_equal(const AnnCentroids *a, const AnnCentroids *b)
 		   memcmp(a->centroid_bias, b->centroid_bias, a->num_centroids * sizeof(float)) == 0;
 }
 
+/* Passes that the watch was told of: how many, and whether none was worse than that before. */
+static int passes_seen;
+static double energy_seen;
+static bool energy_falls;
+
+static void
+see_pass(void *arg, const char *centroids, int pass, double energy)
+{
+	(void) arg;
+	(void) centroids;
+	energy_falls = energy_falls && isfinite(energy) && (pass == 1 || energy <= energy_seen * 1.001);
+	energy_seen = energy;
+	passes_seen++;
+}
+
+/* Each pass says what it has found. */
+static void
+test_passes(float spread)
+{
+	Data data = make_clusters(16, 6000, 100, spread, 1);
+	AnnKmeansParams params = make_params(16, 120, 10, 3);
+	Result result;
+	double before;
+
+	watch.pass = see_pass;
+	for (int flat = 0; flat < 2; flat++)
+	{
+		passes_seen = 0;
+		energy_falls = true;
+		result = flat ? train_flat(&params, &data) : train(&params, &data, 0);
+		before = energy(&result.set, &data);
+		tap_ok(energy_falls && passes_seen >= 3,
+			   "%s, clusters %g apart: none of %d passes is worse", flat ? "flat" : "training",
+			   spread, passes_seen);
+		tap_ok(before <= energy_seen * 1.001, "the last says %.4f, it ends at %.4f", energy_seen,
+			   before);
+		free(result.memory);
+	}
+	watch.pass = NULL;
+	free(data.rows);
+}
+
 static void
 test_objective(void)
 {
@@ -268,6 +310,8 @@ main(void)
 		ann_kernels_choose(ann_kernels_available(i)->name);
 		tap_diag("kernels %s", ann_kernels->name);
 		test_objective();
+		test_passes(1);
+		test_passes(5);
 		test_determinism();
 		test_batches();
 	}
