@@ -107,7 +107,7 @@ test_pair(void)
 		ROWS = NEAR + FAR + 1
 	};
 	float rows[ROWS];
-	float memory[64];
+	void *memory = malloc(ann_centroids_size(1, 4));
 	float seeds[] = {0, 1000, 1001, 5000};
 	Data data = {1, ROWS, rows};
 	AnnCentroids set;
@@ -125,6 +125,7 @@ test_pair(void)
 	ok = dissolve(&set, &data, 10) == ANN_OK && set.num_centroids == 2;
 	tap_ok(ok && set.centroids[0] == 0 && fabsf(set.centroids[1] - 1000.5F) == .5F,
 		   "a pair keeps one, at %g; %u leaves", set.centroids[1], set.num_centroids);
+	free(memory);
 }
 
 /* All leaves too small, rows that are equal, one row: one leaf stays. */
