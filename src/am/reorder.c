@@ -18,7 +18,6 @@
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
-#include "executor/instrument.h"
 #include "nodes/execnodes.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
@@ -249,7 +248,7 @@ void
 ann_reorder_read(AnnReorder *reorder, AnnRow *rows, int num)
 {
 	MemoryContext old = MemoryContextSwitchTo(reorder->batch);
-	int64 reads = pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read;
+	int64 reads = ann_pages_read();
 
 	CHECK_FOR_INTERRUPTS();
 	if (num > 1)
@@ -263,7 +262,7 @@ ann_reorder_read(AnnReorder *reorder, AnnRow *rows, int num)
 		read_row(reorder, &rows[i]);
 	ExecClearTuple(reorder->slot);
 	table_index_fetch_reset(reorder->fetch);
-	last_batch_read = pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read != reads;
+	last_batch_read = ann_pages_read() != reads;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(reorder->batch);
 }

@@ -115,6 +115,7 @@ extend_search(AnnScan *so, double num_leaves, double num_rows)
 	instr_time start = ann_clock();
 	double read_before = so->stats.reorder_ms;
 
+	search->num_wanted = Min(num_leaves, so->limit);
 	while (search->num_searched < so->limit &&
 		   (search->num_searched < num_leaves || ann_search_live_rows(search) < num_rows))
 	{

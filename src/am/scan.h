@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/relscan.h"
+#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "storage/buffile.h"
 
@@ -219,8 +220,11 @@ typedef struct AnnSearch
 
 	uint32 num_first;    /* leaves to search before the row of rank 10 */
 	uint32 num_searched; /* leaves searched */
-	int64 num_live;      /* live lanes that they hold */
-	bool has_seconds;    /* rows have two entries; else `taken` is not used */
+	uint32 num_wanted;   /* leaves that will be, as far as is known */
+	uint32 num_announced;
+	int64 num_reads;  /* pages read from disk before the leaf at hand */
+	int64 num_live;   /* live lanes that they hold */
+	bool has_seconds; /* rows have two entries; else `taken` is not used */
 	AnnTakenSet taken;
 
 	/* Candidates: see the notes in search.c. */
@@ -261,6 +265,13 @@ static inline int64
 ann_search_live_rows(const AnnSearch *search)
 {
 	return search->has_seconds ? search->num_live / 2 : search->num_live;
+}
+
+/* Pages that this backend has read, not found in memory. */
+static inline int64
+ann_pages_read(void)
+{
+	return pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read;
 }
 
 /*

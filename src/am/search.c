@@ -36,6 +36,7 @@
 #include <math.h>
 
 #include "port/pg_bitutils.h"
+#include "utils/spccache.h"
 
 #include "am/scan.h"
 #include "core/absolute.h"
@@ -125,6 +126,7 @@ ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, u
 	search->context = CurrentMemoryContext;
 	search->exact = exact;
 	search->stats = stats;
+	search->num_reads = ann_pages_read();
 	search->num_first = num_first > 0 ? num_first : ceil(model->calibration.leaves_at_10);
 	ann_query_init(&search->query, model, values,
 				   with_bounds ? bound_width(&model->calibration, search->num_first) : 0);
@@ -256,11 +258,35 @@ ann_search_aim(AnnSearch *search, uint32 rank)
 	ann_query_bounds(&search->query, leaf->score, leaf->entry.norm2, &search->bounds);
 }
 
+/*
+ * Announces leaves behind one that is about to be searched, as many as its tablespace can read at a
+ * time. Only where pages had to be read since the leaf before: while everything is found in memory,
+ * it costs a comparison.
+ */
+static void
+announce_leaves(AnnSearch *search, uint32 rank)
+{
+	int64 num_reads = ann_pages_read();
+	uint32 end;
+
+	if (likely(num_reads == search->num_reads))
+		return;
+	search->num_reads = num_reads;
+	end = rank + 1 + get_tablespace_io_concurrency(search->index->rd_rel->reltablespace);
+	end = Min(end, search->num_wanted);
+	search->num_announced = Max(search->num_announced, rank + 1);
+	while (search->num_announced < end &&
+		   ann_leaves_is_ready(&search->leaves, search->num_announced))
+		ann_leaf_announce(search->index,
+						  &ann_leaves_get(&search->leaves, search->num_announced++)->entry);
+}
+
 static void
 open_leaf(AnnSearch *search, uint32 rank)
 {
 	const AnnRankedLeaf *leaf = ann_leaves_get(&search->leaves, rank);
 
+	announce_leaves(search, rank);
 	ann_search_aim(search, rank);
 	ann_leaf_cursor_init(&search->cursor, search->index, &search->model, &leaf->entry);
 	for (uint32 ahead = rank == 0 ? 1 : PREFETCH_LEAVES; ahead <= PREFETCH_LEAVES; ahead++)

@@ -117,6 +117,15 @@ ann_leaf_prefetch(Relation index, const AnnModel *model, const AnnNodeEntry *ent
 	prefetch_block(index, model, entry->head_blkno, entry->head_slot);
 }
 
+/* Its first page and, while it is as the build has left it, its last one. */
+void
+ann_leaf_announce(Relation index, const AnnNodeEntry *entry)
+{
+	ann_page_announce(index, entry->head_blkno);
+	if (entry->hint_blkno != entry->head_blkno)
+		ann_page_announce(index, entry->hint_blkno);
+}
+
 bool
 ann_leaf_cursor_next(AnnLeafCursor *cursor, AnnBlockVisitor visit, void *arg)
 {

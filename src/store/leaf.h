@@ -35,6 +35,8 @@ extern void ann_leaf_cursor_init(AnnLeafCursor *cursor, Relation index, const An
 
 /* Starts loading the first block of a leaf that will be read soon. Never waits, never fails. */
 extern void ann_leaf_prefetch(Relation index, const AnnModel *model, const AnnNodeEntry *entry);
+/* Announces pages of a leaf that will be read (ann_page_announce). */
+extern void ann_leaf_announce(Relation index, const AnnNodeEntry *entry);
 
 /*
  * Visits the blocks of the leaf that lie on the cursor's page (one pin, one share lock) and moves

@@ -123,6 +123,21 @@ ann_page_read_ring(Relation index, BlockNumber blkno, int lock, BufferAccessStra
 	return buffer;
 }
 
+/* What the look-up says is remembered, so that a page which is there costs no second one. */
+void
+ann_page_announce(Relation index, BlockNumber blkno)
+{
+	PrefetchBufferResult result;
+
+	if (index->rd_smgr == NULL || blkno >= index->rd_smgr->smgr_targblock ||
+		ann_recent_seems_there(index, blkno))
+		return;
+	ANN_FAULT("announce-page");
+	result = PrefetchBuffer(index, MAIN_FORKNUM, blkno);
+	if (BufferIsValid(result.recent_buffer))
+		ann_recent_set(index, blkno, result.recent_buffer);
+}
+
 /*
  * A page from the free space map is taken only if it is really free: the map is not WAL-logged and
  * may lie. A FREE page may still be under the eyes of a reader that followed a link to it before it

@@ -42,6 +42,12 @@ extern ANN_NORETURN void ann_page_corrupted(Relation index, BlockNumber blkno, c
  */
 extern Buffer ann_page_read(Relation index, BlockNumber blkno, int lock);
 
+/*
+ * Announces a page that will be read: where it does not seem to be in shared buffers, the system is
+ * asked to read it ahead. Never waits, and leaves a block past the end to whoever reads it.
+ */
+extern void ann_page_announce(Relation index, BlockNumber blkno);
+
 /* The same through a ring of buffers (strategy), for a pass over the whole file. */
 extern Buffer
 ann_page_read_ring(Relation index, BlockNumber blkno, int lock, BufferAccessStrategy strategy);

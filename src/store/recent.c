@@ -118,3 +118,13 @@ ann_recent_prefetch_item(Relation heap, BlockNumber blkno, OffsetNumber offset, 
 	memcpy(&item, page + SizeOfPageHeaderData + (offset - 1) * sizeof(ItemIdData), sizeof(item));
 	prefetch_bytes(page, item.lp_off, num);
 }
+
+/* Another relation may have a page of the same number there, which is all that goes wrong. */
+bool
+ann_recent_seems_there(Relation relation, BlockNumber blkno)
+{
+	Buffer buffer;
+
+	return page_of(relation, blkno, &buffer) != NULL &&
+		   GetBufferDescriptor(buffer - 1)->tag.blockNum == blkno;
+}

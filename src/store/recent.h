@@ -32,5 +32,7 @@ extern void ann_recent_prefetch_page(Relation relation, BlockNumber blkno, Size 
 /* The same for an item of a heap page, as far as its line pointer can be believed. */
 extern void
 ann_recent_prefetch_item(Relation heap, BlockNumber blkno, OffsetNumber offset, Size num);
+/* Does the page seem to be in the buffer where it was last seen? One look, at no pin. */
+extern bool ann_recent_seems_there(Relation relation, BlockNumber blkno);
 
 #endif

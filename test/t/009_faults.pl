@@ -23,6 +23,7 @@ if (($node->psql('postgres', "LOAD 'ann'; SHOW ann.fault"))[0] != 0)
 # Each scenario makes a table x (id, v) with an index x_v, and has a statement that passes the points.
 my $fail = 'LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config(\'ann.fault\', point, true); EXECUTE command;
 	EXCEPTION WHEN internal_error THEN NULL; END $$';
+$node->safe_psql('postgres', "SET allow_in_place_tablespaces = on; CREATE TABLESPACE other LOCATION ''");
 $node->safe_psql('postgres', "LOAD 'ann'; CREATE FUNCTION failing(point text, command text) RETURNS void $fail");
 
 my $leaf = 'INSERT INTO x SELECT i, ARRAY[1, 2, 3, i]::vector FROM generate_series(1, 32) i;
@@ -67,7 +68,10 @@ my %scenarios = (
 		DELETE FROM x WHERE id % 3 = 0", $vacuum ],
 	left_over => [ 8, "$grown SELECT failing('train-switch:1', 'SELECT ann_train(''x_v'')')", $vacuum ],
 	left_body => [ 600, "$wide SELECT failing('append-block:1', '$insert_wide'); DELETE FROM x WHERE id = 1", $vacuum ],
-	scan => [ 8, $grown, 'SET enable_seqscan = off; SET enable_sort = off; SELECT id FROM x ORDER BY v <-> (SELECT v FROM x WHERE id = 1) LIMIT 1' ]);
+	scan => [ 8, $grown, 'SET enable_seqscan = off; SET enable_sort = off; SELECT id FROM x ORDER BY v <-> (SELECT v FROM x WHERE id = 1) LIMIT 1' ],
+	# moved to another tablespace, and not logged page by page, it is not in shared buffers any more
+	cold_scan => [ 8, "$twice SET wal_skip_threshold = 0; ALTER INDEX x_v SET TABLESPACE other",
+		'SET ann.num_leaves_to_search = 6; SET enable_seqscan = off; SELECT id FROM x ORDER BY v <-> (SELECT v FROM x WHERE id = 1) LIMIT 1' ]);
 
 # scenario, points; +: pages must be found leaked
 my @cases = (
@@ -91,7 +95,8 @@ my @cases = (
 	[ vacuum => qw(vacuum-page:1 vacuum-page:4 vacuum-leaf-done:1 vacuum-leaf-done:2 tids-erase-done:1 tids-erase-done:2 vacuum-hints:1 vacuum-hints-done:1) ],
 	[ left_over => qw(free-page:1+ free-page-done:1+ free-page-done:3+) ],
 	[ left_body => qw(vacuum-hints:1+ free-page:1+ free-page-done:1+ free-page:2+ free-page-done:2) ],
-	[ scan => qw(exact-page:1 exact-page:3) ]);
+	[ scan => qw(exact-page:1 exact-page:3) ],
+	[ cold_scan => qw(announce-page:1) ]);
 
 my $sound = "SELECT * FROM ann_check('x_v', true) WHERE invariant <> 'leak'";
 
