@@ -581,7 +581,7 @@ CREATE FUNCTION ann_index_info(
 		OUT trained_rows bigint, OUT seed integer, OUT version integer, OUT error_bound real,
 		OUT leaves_growth real, OUT table_bits integer, OUT exact_rows bigint, OUT null_rows bigint,
 		OUT rotated boolean, OUT soar_lambda real, OUT num_entries bigint,
-		OUT residual_quantization boolean)
+		OUT residual_quantization boolean, OUT anisotropic_quantization_threshold real)
 	RETURNS record
 	AS 'MODULE_PATHNAME', 'ann_index_info'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;

@@ -33,6 +33,9 @@ CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = 10.5);
 CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = -0.5);
 CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = nan);
 CREATE INDEX ON options USING annivf (v) WITH (soar_lambda = much);
+CREATE INDEX ON options USING annivf (v vector_ip_ops) WITH (anisotropic_quantization_threshold = -0.1);
+CREATE INDEX ON options USING annivf (v vector_ip_ops) WITH (anisotropic_quantization_threshold = 1);
+CREATE INDEX ON options USING annivf (v vector_ip_ops) WITH (anisotropic_quantization_threshold = nan);
 CREATE INDEX ON options USING annivf (v) WITH (fillfactor = 70);
 CREATE INDEX ON options USING annivf (v) WITH (lists = 100);
 

@@ -125,6 +125,7 @@ enum
 	INFO_SOAR_LAMBDA,
 	INFO_NUM_ENTRIES,
 	INFO_RESIDUAL_QUANTIZATION,
+	INFO_ANISOTROPIC_THRESHOLD,
 	INFO_COLUMNS
 };
 
@@ -165,7 +166,8 @@ info_of_index(Relation index, const AnnMetaData *meta, Datum *values, bool *null
 
 /* What it has from its model. */
 static void
-info_of_model(Relation index, const AnnModel *model, Datum *values, bool *nulls)
+info_of_model(Relation index, const AnnMetaData *meta, const AnnModel *model, Datum *values,
+			  bool *nulls)
 {
 	AnnOptions options;
 	double leaves;
@@ -190,6 +192,7 @@ info_of_model(Relation index, const AnnModel *model, Datum *values, bool *nulls)
 	put(values, nulls, INFO_TABLE_BITS, Int32GetDatum(model->table_bits));
 	put(values, nulls, INFO_ROTATED, BoolGetDatum(model->rotation != NULL));
 	put(values, nulls, INFO_SOAR_LAMBDA, Float4GetDatum(model->soar_lambda));
+	put(values, nulls, INFO_ANISOTROPIC_THRESHOLD, Float4GetDatum(meta->anisotropic_threshold));
 }
 
 /*
@@ -222,7 +225,7 @@ ann_index_info(PG_FUNCTION_ARGS)
 	if (meta.model != 0)
 	{
 		model = ann_model_get(index, &meta);
-		info_of_model(index, model, values, nulls);
+		info_of_model(index, &meta, model, values, nulls);
 	}
 	count_rows(index, model, &counts);
 	put(values, nulls, INFO_NUM_TUPLES, Int64GetDatum(counts.coded + counts.exact + counts.nulls));

@@ -166,6 +166,8 @@ check_fit(const AnnBuilder *builder, Relation other, const AnnMetaData *meta)
 				 options->num_leaves > 0);
 	check_number(other, "soar_lambda", meta->soar_lambda, (float) options->soar_lambda,
 				 options->soar_lambda >= 0);
+	check_number(other, "anisotropic_quantization_threshold", meta->anisotropic_threshold,
+				 (float) options->anisotropic_threshold, options->anisotropic_threshold > 0);
 	check_switch(other, "rotation", (meta->flags & ANN_META_ROTATED) != 0, options->rotation);
 	check_switch(other, "residual_quantization", (meta->flags & ANN_META_FROM_ORIGIN) == 0,
 				 options->residual_quantization);
@@ -252,6 +254,7 @@ copy_meta(AnnMetaData *to, const AnnMetaData *from)
 	to->centroid_width = from->centroid_width;
 	to->centroid_blocks = from->centroid_blocks;
 	to->soar_lambda = from->soar_lambda;
+	to->anisotropic_threshold = from->anisotropic_threshold;
 }
 
 static void

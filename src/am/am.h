@@ -87,12 +87,13 @@ typedef struct AnnOptions
 	int training_iterations;
 	int min_partition_size; /* rows; 0: off */
 	int seed;
-	int rotation;              /* AnnSwitch */
-	double soar_lambda;        /* -1: automatic, 0: off */
-	int quantizer;             /* AnnQuantizer, or ANN_QUANTIZER_AUTO */
-	int nbits;                 /* 4 or 8; 0: the quantiser's own */
-	int residual_quantization; /* AnnSwitch; automatic is on */
-	int trained_from;          /* offset of the name of another index; 0: none */
+	int rotation;                 /* AnnSwitch */
+	double soar_lambda;           /* -1: automatic, 0: off */
+	int quantizer;                /* AnnQuantizer, or ANN_QUANTIZER_AUTO */
+	int nbits;                    /* 4 or 8; 0: the quantiser's own */
+	int residual_quantization;    /* AnnSwitch; automatic is on */
+	double anisotropic_threshold; /* 0: off */
+	int trained_from;             /* offset of the name of another index; 0: none */
 } AnnOptions;
 
 /* An untrained index is trained by VACUUM when it holds more rows than this. */

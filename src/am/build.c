@@ -190,6 +190,12 @@ check_options(const AnnBuilder *builder)
 	const AnnOptions *options = &builder->options;
 	const AnnMetricTraits *traits = ann_metric_traits(builder->support->metric);
 
+	if (options->anisotropic_threshold > 0 && builder->support->metric != ANN_METRIC_IP &&
+		builder->support->metric != ANN_METRIC_COSINE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("anisotropic quantization does not go with the %s distance", traits->name),
+				 errhint("It is for inner product and cosine; leave the option out.")));
 	if (!ann_form_is_absolute(traits->form) || options->quantizer == ANN_QUANTIZER_FLAT)
 		return;
 	if (options->quantizer == ANN_QUANTIZER_SQ8 || options->nbits == 8)
@@ -220,6 +226,7 @@ initial_meta(AnnBuilder *builder)
 		.nbits = builder->options.nbits,
 		.residual_quantization = builder->options.residual_quantization,
 		.min_partition_size = builder->options.min_partition_size,
+		.anisotropic_threshold = builder->options.anisotropic_threshold,
 	};
 
 	check_options(builder);

@@ -149,6 +149,10 @@ define_reloptions(void)
 					   "Weight of orthogonality in the choice of each row's second leaf (-1: "
 					   "automatic, 0: no second leaf)",
 					   -1, -1, ANN_MAX_SOAR_LAMBDA, build);
+	add_real_reloption(ann_relopt_kind, "anisotropic_quantization_threshold",
+					   "Least similarity that counts, for codes whose error along the row weighs "
+					   "more (0: all errors weigh alike)",
+					   0, 0, ANN_MAX_ANISOTROPIC_THRESHOLD, build);
 }
 
 void
@@ -182,12 +186,20 @@ check_code_options(const AnnOptions *options)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("value %d out of bounds for option \"nbits\"", options->nbits),
 						errdetail("The value must be 4 or 8, or 0 for the quantizer's own.")));
+	if (options->nbits == 8 && options->anisotropic_threshold > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"anisotropic_quantization_threshold\" does not go with "
+							   "codes of 8 bits"),
+						errhint("Codes of 8 bits have a quarter of the error by themselves; leave "
+								"one of the options out.")));
 	if (options->quantizer == ANN_QUANTIZER_SQ8)
 	{
 		if (options->nbits == 4)
 			refuse_for_quantizer("nbits", options, sq8_hint);
 		if (options->dimensions_per_block > 1)
 			refuse_for_quantizer("dimensions_per_block", options, sq8_hint);
+		if (options->anisotropic_threshold > 0)
+			refuse_for_quantizer("anisotropic_quantization_threshold", options, sq8_hint);
 	}
 	if (options->quantizer == ANN_QUANTIZER_FLAT)
 	{
@@ -199,6 +211,8 @@ check_code_options(const AnnOptions *options)
 			refuse_for_quantizer("rotation", options, flat_hint);
 		if (options->residual_quantization != ANN_SWITCH_AUTO)
 			refuse_for_quantizer("residual_quantization", options, flat_hint);
+		if (options->anisotropic_threshold > 0)
+			refuse_for_quantizer("anisotropic_quantization_threshold", options, flat_hint);
 	}
 }
 
@@ -256,6 +270,9 @@ annivf_options(Datum reloptions, bool validate)
 		{.optname = "residual_quantization",
 		 .opttype = RELOPT_TYPE_ENUM,
 		 .offset = offsetof(AnnOptions, residual_quantization)},
+		{.optname = "anisotropic_quantization_threshold",
+		 .opttype = RELOPT_TYPE_REAL,
+		 .offset = offsetof(AnnOptions, anisotropic_threshold)},
 	};
 	AnnOptions *options = (AnnOptions *) build_reloptions(
 		reloptions, validate, ann_relopt_kind, sizeof(AnnOptions), elements, lengthof(elements));

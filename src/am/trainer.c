@@ -100,6 +100,7 @@ choose_code(AnnBuilder *builder)
 	if (options->residual_quantization == ANN_SWITCH_OFF &&
 		!ann_form_is_absolute(ann_metric_traits(meta->metric)->form))
 		meta->flags |= ANN_META_FROM_ORIGIN;
+	meta->anisotropic_threshold = (float) options->anisotropic_threshold;
 }
 
 /*

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/absolute.h"
+#include "core/anisotropic.h"
 #include "core/bf16.h"
 #include "core/kernels.h"
 
@@ -24,6 +25,7 @@ ann_pq_shape(AnnPq *pq, AnnQuantizer quantizer, int dim, int width, int layers)
 	pq->width = width;
 	pq->layers = layers;
 	pq->num_blocks = quantizer == ANN_QUANTIZER_FLAT ? 0 : layers * ((dim + width - 1) / width);
+	pq->weight = 0;
 }
 
 void
@@ -163,7 +165,24 @@ scale_row(const float *x, double factor, int dim, float *out)
 size_t
 ann_pq_row_scratch_floats(const AnnPq *pq)
 {
-	return 2 * ann_pq_padded_dim(pq) + ann_pq_encode_scratch_floats(pq);
+	return 2 * ann_pq_padded_dim(pq) + ann_pq_encode_scratch_floats(pq) +
+		   (pq->weight > 1 ? ann_pq_padded_dim(pq) + ann_anisotropic_scratch_floats(pq) : 0);
+}
+
+/* Betters the code that ann_pq_encode made of the unit residual v, with a table in its scratch. */
+static void
+weigh_error(const AnnPq *pq, const float *x, const float *v, const float *table, uint8_t *codes,
+			float *scratch)
+{
+	size_t padded_dim = ann_pq_padded_dim(pq);
+	double norm = sqrt(ann_kernels->double_product(x, x, pq->dim));
+
+	if (norm == 0)
+		return;
+	scale_row(x, 1 / norm, pq->dim, scratch);
+	for (size_t d = (size_t) pq->dim; d < padded_dim; d++)
+		scratch[d] = 0;
+	ann_anisotropic_refine(pq, v, scratch, table, codes, scratch + padded_dim);
 }
 
 bool
@@ -173,6 +192,7 @@ ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float
 	size_t padded_dim = ann_pq_padded_dim(pq);
 	float *residual = scratch;
 	float *unit = scratch + padded_dim; /* r / |r|, then its code */
+	float *table = unit + padded_dim;
 	double norm;
 
 	if (ann_form_is_absolute(form) && pq->quantizer != ANN_QUANTIZER_FLAT)
@@ -192,7 +212,9 @@ ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float
 	scale_row(residual, norm == 0 ? 0 : 1 / norm, pq->dim, unit);
 	for (size_t d = (size_t) pq->dim; d < padded_dim; d++)
 		unit[d] = 0;
-	ann_pq_encode(pq, unit, codes, unit + padded_dim);
+	ann_pq_encode(pq, unit, codes, table);
+	if (pq->weight > 1)
+		weigh_error(pq, x, unit, table, codes, table + ann_pq_encode_scratch_floats(pq));
 	ann_pq_decode(pq, codes, unit);
 	return set_factors(form, x, residual, unit, pq->dim, factors);
 }

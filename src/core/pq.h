@@ -42,6 +42,7 @@ typedef struct AnnPq
 	int width;       /* dimensions per block */
 	int layers;      /* nibbles of a block of dimensions */
 	int num_blocks;  /* layers * ceil(dim / width): nibbles of a code */
+	float weight;    /* of the error along the row; at most 1: as any other (anisotropic.h) */
 	float *codebook; /* num_blocks * width * 16 */
 	float *bias;     /* num_blocks * 16 squared norms of the codewords */
 } AnnPq;
@@ -91,7 +92,7 @@ ann_pq_padded_dim(const AnnPq *pq)
 	return padded < (size_t) pq->dim ? (size_t) pq->dim : padded;
 }
 
-/* Sets everything but codebook and bias. width, layers: as the quantiser has them. */
+/* Sets everything but codebook and bias, weight 0. width, layers: as the quantiser has them. */
 extern void ann_pq_shape(AnnPq *pq, AnnQuantizer quantizer, int dim, int width, int layers);
 
 /* Fills bias from codebook. */

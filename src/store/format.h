@@ -107,6 +107,7 @@ typedef struct AnnSectionData
 #define ANN_MAX_SECTIONS 16
 
 #define ANN_MAX_SOAR_LAMBDA 10
+#define ANN_MAX_ANISOTROPIC_THRESHOLD 0.99
 
 /* Content of the calibration section; measured at build on pseudo-queries (am/calibrate.c). */
 typedef struct AnnCalibrationData
@@ -151,6 +152,7 @@ typedef struct AnnBuildOptions
 	int32 nbits;
 	int32 residual_quantization; /* AnnSwitch */
 	int32 min_partition_size;
+	float anisotropic_threshold;
 } AnnBuildOptions;
 
 typedef struct AnnMetaData
@@ -181,7 +183,9 @@ typedef struct AnnMetaData
 	uint32 centroid_blocks;
 	uint32 num_parents; /* 0: none are kept */
 	float soar_lambda;  /* > 0: rows have a second leaf; 0: they have not */
-	float8 built_rows;  /* rows coded when the model was made */
+	/* of the codes, see core/anisotropic.h; 0: all errors weigh alike */
+	float anisotropic_threshold;
+	float8 built_rows; /* rows coded when the model was made */
 	AnnSectionData sections[ANN_MAX_SECTIONS];
 } AnnMetaData;
 

@@ -98,8 +98,8 @@ validate_form(const AnnMetaData *meta)
 	if (ann_form_is_absolute(traits->form) &&
 		(meta->flags & (ANN_META_ROTATED | ANN_META_FROM_ORIGIN)) != 0)
 		return "a rotation or an origin, though codes are absolute";
-	if (ann_form_is_absolute(traits->form) && meta->layers > 1)
-		return "impossible code size";
+	if (ann_form_is_absolute(traits->form) && (meta->layers > 1 || meta->anisotropic_threshold > 0))
+		return "impossible code";
 	if (traits->is_bits && meta->width != ANN_BITS_WIDTH && meta->num_blocks > 0)
 		return "impossible code size";
 	if (traits->is_bits && (meta->flags & ANN_META_TABLE16) != 0)
@@ -126,6 +126,10 @@ validate_trained(const AnnMetaData *meta)
 		return "impossible number of leaves";
 	if (!(meta->soar_lambda >= 0 && meta->soar_lambda <= ANN_MAX_SOAR_LAMBDA))
 		return "impossible soar_lambda";
+	if (!(meta->anisotropic_threshold >= 0 &&
+		  meta->anisotropic_threshold <= (float) ANN_MAX_ANISOTROPIC_THRESHOLD) ||
+		(meta->anisotropic_threshold > 0 && meta->layers != 1))
+		return "impossible anisotropic_quantization_threshold";
 	layout.tid_bytes = meta->tid_bytes;
 	layout.factor_bytes = meta->factor_bytes;
 	layout.filter_bytes = meta->filter_bytes;

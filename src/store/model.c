@@ -10,6 +10,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "core/anisotropic.h"
 #include "core/rotation.h"
 #include "faultpoint.h"
 #include "store/centroids.h"
@@ -195,6 +196,8 @@ ann_model_numbers(AnnModel *model, const AnnMetaData *meta)
 	model->layout.num_blocks = meta->num_blocks;
 	model->from_origin = (meta->flags & ANN_META_FROM_ORIGIN) != 0;
 	ann_pq_shape(&model->pq, meta->quantizer, meta->dim, meta->width, meta->layers);
+	if (meta->anisotropic_threshold > 0)
+		model->pq.weight = ann_anisotropic_weight(meta->anisotropic_threshold, meta->dim);
 	memset(&model->centroid_pq, 0, sizeof(model->centroid_pq));
 	if (meta->centroid_blocks > 0)
 		ann_pq_shape(&model->centroid_pq, ANN_QUANTIZER_PQ, meta->dim, meta->centroid_width, 1);
