@@ -319,8 +319,11 @@ ann_topk_shrink(AnnTopk *topk)
 	topk->dropped = true;
 	for (size_t i = 0; i < topk->num; i++)
 	{
-		topk->items[num] = topk->items[i];
-		num += is_before(&topk->items[num], &topk->cut);
+		/* compared from a copy: one that was just stored takes its time to come back */
+		AnnCandidate item = topk->items[i];
+
+		topk->items[num] = item;
+		num += is_before(&item, &topk->cut);
 	}
 	topk->num = num;
 }
