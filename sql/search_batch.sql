@@ -34,6 +34,12 @@ SELECT index, k, d.* FROM indexes, (VALUES (1), (10), (60)) k(k), differences(in
 -- few leaves, all leaves, a count of candidates, none
 SELECT index, leaves, candidates, d.* FROM indexes, (VALUES (1, NULL), (700, NULL), (20, 40), (20, 0)) s(leaves, candidates),
 	differences(index, 10, leaves, candidates) d ORDER BY index, leaves, candidates;
+-- rows come by query and rank, and a query of other dimensions is refused wherever it stands
+SELECT index, bool_and(previous < (query, rank)) AS ordered FROM indexes, LATERAL (
+	SELECT query, rank, lag((query, rank)) OVER (ORDER BY ordinality) AS previous
+		FROM ann_search_batch(index, (SELECT array_agg(q ORDER BY query) FROM queries), 5) WITH ORDINALITY) r
+	GROUP BY index ORDER BY index;
+SELECT * FROM ann_search_batch('searched_cosine', (SELECT array_agg(q ORDER BY query) FROM queries) || '[1,2]'::vector, 1);
 -- whatever memory there is
 SET work_mem = '64kB';
 SELECT index, d.* FROM indexes, differences(index, 10) d ORDER BY index;

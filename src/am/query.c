@@ -38,9 +38,8 @@ scale_of(const AnnMetricTraits *traits, const float *values, int dim)
 	return norm2 > 0 ? 1 / sqrt(norm2) : 1;
 }
 
-/* The query in the model's coordinates, padded with zeros to whole code blocks. */
-static float *
-make_vector(const AnnModel *model, const float *values)
+float *
+ann_query_vector(const AnnModel *model, const float *values)
 {
 	double scale = scale_of(model->traits, values, model->dim);
 	float *vector = palloc0(sizeof(float) * ann_pq_padded_dim(&model->pq));
@@ -129,7 +128,7 @@ ann_query_init(AnnQuery *query, const AnnModel *model, const float *values, floa
 {
 	memset(query, 0, sizeof(*query));
 	query->metric = model->metric;
-	query->vector = make_vector(model, values);
+	query->vector = ann_query_vector(model, values);
 	query->from_origin = model->from_origin;
 	query->origin_score =
 		model->form == ANN_CODE_L2 ? ann_kernels->norm_squared(query->vector, model->dim) : 0;

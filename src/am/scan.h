@@ -137,6 +137,8 @@ typedef struct AnnQuery
 	AnnBoundParams bounds; /* those parts that are the same for all leaves */
 } AnnQuery;
 
+/* A query (dim floats) in the model's coordinates, padded with zeros to whole code blocks. */
+extern float *ann_query_vector(const AnnModel *model, const float *values);
 /*
  * Makes the table and bounds of a query (dim floats, as they stand in SQL) in the current memory
  * context. The model must be complete: mean and codebook. z: width of the error bound.
@@ -312,6 +314,13 @@ extern int ann_search_take_late(AnnSearch *search, AnnCandidate *candidates, int
  * = 0: searches[i] is not looked at.
  */
 extern void ann_search_together(AnnSearch **searches, const uint32 *num_leaves, int num);
+
+/*
+ * A number that queries with the same leaves have alike, or nearly so, to bring them together: the
+ * place of the nearest leaf in the tree. 0 where the index has none, or so few that all share them.
+ * values: dim floats. Share locks, a page at a time; allocates scratch in the current context.
+ */
+extern uint64 ann_search_place(Relation index, const float *values, int dim);
 
 /* ---- locate.c: where returned rows stand ---- */
 
