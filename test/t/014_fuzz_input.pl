@@ -101,7 +101,7 @@ sub escaped
 }
 
 $node->safe_psql('postgres', <<'SQL');
-CREATE TABLE inputs (id serial, input text, result text);
+CREATE TABLE inputs (id serial PRIMARY KEY, input text, result text);
 CREATE FUNCTION is_soft_error(input text, type text) RETURNS bool LANGUAGE plpgsql AS $$
 DECLARE
 	valid bool;
@@ -220,7 +220,13 @@ for my $type (qw(vector halfvec sparsevec))
 		close $out or die "$dir/$i: $!";
 	}
 	$node->safe_psql('postgres', "INSERT INTO inputs (input) SELECT '$dir/' || i FROM generate_series(1, $num) i ORDER BY i;
-		DO \$\$ BEGIN FOR i IN 1 .. $num LOOP UPDATE inputs SET result = try_image('$type', input) WHERE id = i; END LOOP; END \$\$");
+		DO \$\$ BEGIN
+			FOR i IN 1 .. $num LOOP
+				UPDATE inputs SET result = try_image('$type', input) WHERE id = i;
+				-- each left a file, which the transaction's end takes away
+				IF i % 500 = 0 THEN COMMIT; END IF;
+			END LOOP;
+		END \$\$");
 	# 08P01 is the server's own word for an image that is too short
 	judge("$type, binary", '22...|54000|08P01|same', $num);
 }
