@@ -389,10 +389,10 @@ next_queued(AnnScan *so, AnnQueue *queue, AnnTid *tid)
 static void
 start_nulls(AnnScan *so, Relation index)
 {
-	if (so->request.has_radius)
-		so->phase = ANN_SCAN_DONE;
-	else if (so->mode == ANN_ITERATIVE_OFF && so->search != NULL &&
-			 so->search->num_searched < so->search->model.num_leaves)
+	bool left_out = so->mode == ANN_ITERATIVE_OFF && so->search != NULL &&
+					so->search->num_searched < so->search->model.num_leaves;
+
+	if (so->request.has_radius || left_out)
 		so->phase = ANN_SCAN_DONE;
 	else
 	{

@@ -176,8 +176,8 @@ would_go(const Dissolving *work, uint32_t leaf)
 
 	if (!is_small(work, leaf) || other == UINT32_MAX)
 		return false;
-	return work->counts[leaf] < work->counts[other] ||
-		   (work->counts[leaf] == work->counts[other] && leaf < other);
+	return leaf < other ? work->counts[leaf] <= work->counts[other]
+						: work->counts[leaf] < work->counts[other];
 }
 
 /* A parent that loses leaves moves to the mean of those it keeps, weighed by their rows. */
