@@ -446,8 +446,10 @@ sub some_pages
 my %every = map { $_ => 'XX002' } qw(search full stream insert vacuum);
 my %refused = map { $_ => '0A000' } qw(search full stream insert vacuum);
 
-# Where the metapage tells of the model in force, behind the options.
-use constant TRAINED => 76;
+# Where the metapage tells of the model in force, behind the options, whose number grows: 16 bytes before the
+# layout of a block.
+my $trained = index(substr($image{coded}, PAYLOAD, 256), pack('S4', 6, 8, 0, 0)) - 16;
+cmp_ok($trained, '>', 32, 'the metapage has a layout of blocks');
 
 # A case that changes a field of the metapage, and makes its checksum right.
 sub meta_case
@@ -485,23 +487,23 @@ all_fine(
 	meta_case('another metric', 12, 'S', 2),
 	meta_case('unknown model', 20, 'L', 99, %every),
 	meta_case('untrained', 20, 'L', 0),
-	meta_case('no leaves', TRAINED, 'L', 0, %every),
-	meta_case('fewer leaves', TRAINED, 'L', 6, full => 'XX002'),
-	meta_case('more leaves', TRAINED, 'L', 8, full => 'XX002'),
+	meta_case('no leaves', $trained, 'L', 0, %every),
+	meta_case('fewer leaves', $trained, 'L', 6, full => 'XX002'),
+	meta_case('more leaves', $trained, 'L', 8, full => 'XX002'),
 	meta_case('unknown quantizer of the options', 60, 'L', 3, %every),
-	meta_case('unknown quantizer', TRAINED + 4, 'L', 3, %every),
-	meta_case('levels in one layer', TRAINED + 4, 'L', 1, %every),
-	meta_case('no codes, but blocks', TRAINED + 4, 'L', 2, %every),
-	meta_case('no layers', TRAINED + 12, 'L', 0, %every),
-	meta_case('another layer', TRAINED + 12, 'L', 2, %every),
-	meta_case('no width', TRAINED + 8, 'L', 0, %every),
-	meta_case('another width', TRAINED + 8, 'L', 2, %every),
-	meta_case('short row identifiers', TRAINED + 16, 'S', 4, %every),
-	meta_case('long factors', TRAINED + 18, 'S', 16, %every),
-	meta_case('filter columns', TRAINED + 20, 'S', 8, %every),
-	meta_case('refine codes', TRAINED + 22, 'S', 8, %every),
-	meta_case('no code blocks', TRAINED + 24, 'L', 0, %every),
-	meta_case('two levels', TRAINED + 28, 'L', 2, %every),
+	meta_case('unknown quantizer', $trained + 4, 'L', 3, %every),
+	meta_case('levels in one layer', $trained + 4, 'L', 1, %every),
+	meta_case('no codes, but blocks', $trained + 4, 'L', 2, %every),
+	meta_case('no layers', $trained + 12, 'L', 0, %every),
+	meta_case('another layer', $trained + 12, 'L', 2, %every),
+	meta_case('no width', $trained + 8, 'L', 0, %every),
+	meta_case('another width', $trained + 8, 'L', 2, %every),
+	meta_case('short row identifiers', $trained + 16, 'S', 4, %every),
+	meta_case('long factors', $trained + 18, 'S', 16, %every),
+	meta_case('filter columns', $trained + 20, 'S', 8, %every),
+	meta_case('refine codes', $trained + 22, 'S', 8, %every),
+	meta_case('no code blocks', $trained + 24, 'L', 0, %every),
+	meta_case('two levels', $trained + 28, 'L', 2, %every),
 	meta_case('next leaf 0', 28, 'L', 0, %every),
 	section_case('mean missing', 1, 0, 'S', 0, %every),
 	section_case('tree missing', 3, 0, 'S', 0, %every),
