@@ -32,7 +32,7 @@
  */
 #define MORE_QUERIES 400
 /* The sample's part that neighbours are looked for in, and that which tells what leaves hold. */
-#define NEIGHBOUR_ROWS 65536
+#define NEIGHBOUR_ROWS 32768
 #define POPULATION_ROWS 16384
 /* Fewer leaves or neighbours tell nothing. */
 #define MIN_LEAVES 32
