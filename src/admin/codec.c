@@ -43,25 +43,6 @@
 
 #define SCALE_BYTES 2
 
-typedef struct CollectPlaces
-{
-	AnnLeafPlaces *leaves;
-	uint32 found;
-} CollectPlaces;
-
-static void
-collect_place(void *arg, const AnnLeafRef *leaf)
-{
-	CollectPlaces *state = arg;
-	uint32 number = leaf->entry.leaf - state->leaves->first_leaf;
-
-	/* no place has offset 0 */
-	if (number >= state->leaves->num || state->leaves->places[number].offset != 0)
-		return;
-	state->leaves->places[number] = ann_node_place(leaf->node_blkno, leaf->node_index);
-	state->found++;
-}
-
 /* The places of all leaves, in memory that lives as long as the function's call. */
 static const AnnLeafPlaces *
 find_leaves(const AnnCodec *codec)
@@ -70,8 +51,7 @@ find_leaves(const AnnCodec *codec)
 	const AnnModel *model = codec->model;
 	AnnLeafPlaces *leaves = codec->call->fn_extra;
 	MemoryContext old;
-	CollectPlaces state;
-	float *origin;
+	AnnLeafRef *found;
 
 	if (leaves != NULL && leaves->index == RelationGetRelid(index) &&
 		leaves->file == ANN_RELATION_NUMBER(index) && leaves->model == codec->meta.model)
@@ -86,12 +66,18 @@ find_leaves(const AnnCodec *codec)
 	leaves->places =
 		palloc_extended(sizeof(AnnTid) * (Size) leaves->num, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	MemoryContextSwitchTo(old);
-	origin = palloc0(sizeof(float) * model->dim);
-	state.leaves = leaves;
-	state.found = 0;
-	ann_tree_score(index, model, ANN_CODE_L2, origin, collect_place, &state);
-	if (state.found != leaves->num)
-		ann_page_corrupted(index, model->tree_blkno, "the tree has leaves of impossible numbers");
+	found = ann_tree_leaves(index, model);
+	for (uint32 i = 0; i < leaves->num; i++)
+	{
+		uint32 number = found[i].entry.leaf - leaves->first_leaf;
+
+		/* no place has offset 0 */
+		if (number >= leaves->num || leaves->places[number].offset != 0)
+			ann_page_corrupted(index, found[i].node_blkno,
+							   "the tree has leaves of impossible numbers");
+		leaves->places[number] = ann_node_place(found[i].node_blkno, found[i].node_index);
+	}
+	pfree(found);
 	codec->call->fn_extra = leaves;
 	return leaves;
 }

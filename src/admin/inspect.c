@@ -238,20 +238,6 @@ ann_index_info(PG_FUNCTION_ARGS)
 
 /* ---- ann_leaves ---- */
 
-typedef struct LeafList
-{
-	AnnLeafRef *leaves; /* room for all that the metapage tells of */
-	uint32 num;
-} LeafList;
-
-static void
-add_leaf(void *arg, const AnnLeafRef *leaf)
-{
-	LeafList *list = arg;
-
-	list->leaves[list->num++] = *leaf;
-}
-
 typedef struct LeafCount
 {
 	const AnnModel *model;
@@ -305,13 +291,11 @@ put_leaves(Relation index, const AnnMetaData *meta, ReturnSetInfo *result)
 	const AnnModel *model = ann_model_get(index, meta);
 	Vector *centroid = ann_vector_new(model->dim);
 	float *rotated = palloc(sizeof(float) * model->dim);
-	LeafList list = {.num = 0};
+	AnnLeafRef *leaves = ann_tree_leaves(index, model);
 
-	list.leaves = palloc_extended(sizeof(AnnLeafRef) * (Size) model->num_leaves, MCXT_ALLOC_HUGE);
-	ann_tree_score(index, model, ANN_CODE_L2, centroid->x, add_leaf, &list);
-	for (uint32 i = 0; i < list.num; i++)
-		put_leaf(index, model, &list.leaves[i], rotated, centroid, result);
-	pfree(list.leaves);
+	for (uint32 i = 0; i < model->num_leaves; i++)
+		put_leaf(index, model, &leaves[i], rotated, centroid, result);
+	pfree(leaves);
 	pfree(rotated);
 	pfree(centroid);
 }

@@ -37,12 +37,6 @@
 #include "core/kernels.h"
 #include "store/centroids.h"
 
-typedef struct LeafList
-{
-	AnnLeafRef *leaves;
-	uint32 num;
-} LeafList;
-
 static float *
 copy_floats(AnnBuilder *builder, const float *floats, Size num)
 {
@@ -175,15 +169,6 @@ check_fit(const AnnBuilder *builder, Relation other, const AnnMetaData *meta)
 
 /* ---- the copy ---- */
 
-/* AnnLeafVisitor: notes a leaf. */
-static void
-add_leaf(void *arg, const AnnLeafRef *leaf)
-{
-	LeafList *list = arg;
-
-	list->leaves[list->num++] = *leaf;
-}
-
 /* Room for the other's centroids, of which a build has a part of its memory. */
 static void
 init_set(AnnBuilder *builder, const AnnModel *from)
@@ -208,21 +193,19 @@ static void
 copy_centroids(AnnBuilder *builder, Relation other, const AnnModel *from)
 {
 	AnnCentroids *set = &builder->set;
-	LeafList list = {.num = 0};
-	float *origin = palloc0(sizeof(float) * from->dim);
+	AnnLeafRef *leaves;
 
 	init_set(builder, from);
-	list.leaves = palloc_extended(sizeof(AnnLeafRef) * (Size) from->num_leaves, MCXT_ALLOC_HUGE);
-	ann_tree_score(other, from, ANN_CODE_L2, origin, add_leaf, &list);
-	builder->adopted_rho = ann_builder_alloc(builder, sizeof(float) * list.num);
-	for (uint32 i = 0; i < list.num; i++)
+	leaves = ann_tree_leaves(other, from);
+	builder->adopted_rho = ann_builder_alloc(builder, sizeof(float) * from->num_leaves);
+	for (uint32 i = 0; i < from->num_leaves; i++)
 	{
-		ann_tree_centroid(other, from, list.leaves[i].node_blkno, list.leaves[i].node_index,
+		ann_tree_centroid(other, from, leaves[i].node_blkno, leaves[i].node_index,
 						  set->centroids + (Size) i * from->dim);
-		builder->adopted_rho[i] = list.leaves[i].entry.rho;
+		builder->adopted_rho[i] = leaves[i].entry.rho;
 	}
 	set->first_child[0] = 0;
-	set->first_child[1] = list.num; /* of the one parent that stands for none */
+	set->first_child[1] = from->num_leaves; /* of the one parent that stands for none */
 	if (from->num_parents > 0)
 	{
 		memcpy(set->parents, from->parents, sizeof(float) * from->num_parents * from->dim);
@@ -230,8 +213,7 @@ copy_centroids(AnnBuilder *builder, Relation other, const AnnModel *from)
 			   sizeof(uint32) * ann_parents_children(from->num_parents));
 	}
 	ann_centroids_rebias(set);
-	pfree(list.leaves);
-	pfree(origin);
+	pfree(leaves);
 }
 
 /* What the metapage says of a model. */

@@ -153,5 +153,5 @@ ann_search_place(Relation index, const float *values, int dim)
 	if (model->centroid_pq.num_blocks == 0 ||
 		ann_centroids_best(index, model, ann_query_vector(model, values), &place, 1) == 0)
 		return 0;
-	return (uint64) place.block_hi << 32 | (uint32) place.block_lo << 16 | place.offset;
+	return ann_tid_order(place);
 }

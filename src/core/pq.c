@@ -162,6 +162,15 @@ scale_row(const float *x, double factor, int dim, float *out)
 		out[d] = (float) (x[d] * factor);
 }
 
+/* x times a factor, in whole blocks: zeros from dim on. */
+static void
+scale_padded(const AnnPq *pq, const float *x, double factor, float *out)
+{
+	scale_row(x, factor, pq->dim, out);
+	for (size_t d = (size_t) pq->dim; d < ann_pq_padded_dim(pq); d++)
+		out[d] = 0;
+}
+
 size_t
 ann_pq_row_scratch_floats(const AnnPq *pq)
 {
@@ -174,15 +183,12 @@ static void
 weigh_error(const AnnPq *pq, const float *x, const float *v, const float *table, uint8_t *codes,
 			float *scratch)
 {
-	size_t padded_dim = ann_pq_padded_dim(pq);
 	double norm = sqrt(ann_kernels->double_product(x, x, pq->dim));
 
 	if (norm == 0)
 		return;
-	scale_row(x, 1 / norm, pq->dim, scratch);
-	for (size_t d = (size_t) pq->dim; d < padded_dim; d++)
-		scratch[d] = 0;
-	ann_anisotropic_refine(pq, v, scratch, table, codes, scratch + padded_dim);
+	scale_padded(pq, x, 1 / norm, scratch);
+	ann_anisotropic_refine(pq, v, scratch, table, codes, scratch + ann_pq_padded_dim(pq));
 }
 
 bool
@@ -209,9 +215,7 @@ ann_pq_encode_row(const AnnPq *pq, AnnCodeForm form, const float *x, const float
 		*factors = (AnnFactors){.err = ANN_BF16_INFINITY};
 		return true;
 	}
-	scale_row(residual, norm == 0 ? 0 : 1 / norm, pq->dim, unit);
-	for (size_t d = (size_t) pq->dim; d < padded_dim; d++)
-		unit[d] = 0;
+	scale_padded(pq, residual, norm == 0 ? 0 : 1 / norm, unit);
 	ann_pq_encode(pq, unit, codes, table);
 	if (pq->weight > 1)
 		weigh_error(pq, x, unit, table, codes, table + ann_pq_encode_scratch_floats(pq));

@@ -180,6 +180,28 @@ ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form, const fl
 	}
 }
 
+/* AnnLeafVisitor: appends a leaf to those before. */
+static void
+add_leaf(void *arg, const AnnLeafRef *leaf)
+{
+	AnnLeafRef **end = arg;
+
+	*(*end)++ = *leaf;
+}
+
+AnnLeafRef *
+ann_tree_leaves(Relation index, const AnnModel *model)
+{
+	float *origin = palloc0(sizeof(float) * model->dim);
+	AnnLeafRef *leaves =
+		palloc_extended(sizeof(AnnLeafRef) * (Size) model->num_leaves, MCXT_ALLOC_HUGE);
+	AnnLeafRef *end = leaves;
+
+	ann_tree_score(index, model, ANN_CODE_L2, origin, add_leaf, &end);
+	pfree(origin);
+	return leaves;
+}
+
 /* Starts loading a node entry and its centroid, or what of them stands on the entry's page. */
 static void
 prefetch_entry(Relation index, const AnnModel *model, AnnTid place)

@@ -29,6 +29,11 @@ typedef void (*AnnLeafVisitor)(void *arg, const AnnLeafRef *leaf);
  */
 extern void ann_tree_score(Relation index, const AnnModel *model, AnnCodeForm form,
 						   const float *vector, AnnLeafVisitor visit, void *arg);
+/*
+ * All model->num_leaves leaves in the order of the tree, allocated in the current memory context;
+ * their scores mean nothing. Locks and errors as above.
+ */
+extern AnnLeafRef *ann_tree_leaves(Relation index, const AnnModel *model);
 
 /*
  * The same for chosen entries: places (centroids.h) in ascending order, one share lock a node page.
