@@ -40,6 +40,9 @@
 
 #define TOP 10
 #define BATCH 256
+/* Rows whose leaves are found together: each batch moves all centroids to their parents. */
+#define LEAST_ROWS 16
+#define MOST_ROWS 4096
 
 typedef struct Near
 {
@@ -166,40 +169,96 @@ find_neighbours(Measure *measure)
 
 /* ---- leaves ---- */
 
+/* What it takes to find the leaves of rows, many at a time. */
+typedef struct Leaves
+{
+	Measure *measure;
+	int room; /* rows at a time */
+	float *residual;
+	AnnNearLeaf *near;
+	void *workspace;
+} Leaves;
+
+static void
+init_leaves(Leaves *leaves, Measure *measure)
+{
+	Size room = measure->builder->memory / 16 / (sizeof(float) * measure->dim);
+
+	leaves->measure = measure;
+	leaves->room = Min(MOST_ROWS, Max(LEAST_ROWS, room));
+	leaves->residual = palloc(sizeof(float) * measure->dim);
+	leaves->near =
+		palloc_extended(sizeof(AnnNearLeaf) * ANN_NEAR_LEAVES * leaves->room, MCXT_ALLOC_HUGE);
+	leaves->workspace = palloc_extended(
+		ann_centroids_assign_workspace_size(&measure->builder->set, leaves->room), MCXT_ALLOC_HUGE);
+}
+
+/* Of no more than a batch; found: two leaves of each, the second may be none. */
+static void
+find_leaves(Leaves *leaves, const float *rows, int num, uint32 *found)
+{
+	const AnnCentroids *set = &leaves->measure->builder->set;
+	Size dim = leaves->measure->dim;
+
+	CHECK_FOR_INTERRUPTS();
+	ann_centroids_near(set, rows, dim, num, leaves->near, leaves->workspace);
+	for (int i = 0; i < num; i++)
+	{
+		const AnnNearLeaf *near = leaves->near + (Size) i * ANN_NEAR_LEAVES;
+
+		found[2 * i] = near[0].leaf;
+		found[2 * i + 1] =
+			ann_soar_second(set, DEFAULT_LAMBDA, rows + i * dim, near, leaves->residual);
+	}
+}
+
 /* Entries of each leaf, in the first rows of the sample. */
 static void
-count_entries(Measure *measure)
+count_entries(Measure *measure, Leaves *leaves)
 {
 	AnnBuilder *builder = measure->builder;
 	uint32 num = population_rows(&builder->sample);
-	float *residual = palloc(sizeof(float) * measure->dim);
-	void *workspace =
-		palloc_extended(ann_centroids_assign_workspace_size(&builder->set, BATCH), MCXT_ALLOC_HUGE);
-	AnnNearLeaf *near = palloc(sizeof(AnnNearLeaf) * ANN_NEAR_LEAVES * BATCH);
+	uint32 *found = palloc(sizeof(uint32) * 2 * leaves->room);
 
-	for (uint32 first = 0; first < num; first += BATCH)
+	for (uint32 first = 0; first < num; first += leaves->room)
 	{
-		const float *rows = builder->sample.rows + (Size) first * measure->dim;
-		int count = Min(num - first, BATCH);
+		int count = Min(num - first, leaves->room);
 
-		CHECK_FOR_INTERRUPTS();
-		ann_centroids_near(&builder->set, rows, measure->dim, count, near, workspace);
+		find_leaves(leaves, builder->sample.rows + (Size) first * measure->dim, count, found);
 		for (int i = 0; i < count; i++)
 		{
-			const AnnNearLeaf *leaves = near + (Size) i * ANN_NEAR_LEAVES;
-			uint32 second = ann_soar_second(&builder->set, DEFAULT_LAMBDA,
-											rows + (Size) i * measure->dim, leaves, residual);
-
-			measure->primaries[leaves[0].leaf] += 1;
-			measure->both[leaves[0].leaf] += 1;
-			if (second != ANN_NO_LEAF)
-				measure->both[second] += 1;
+			measure->primaries[found[2 * i]] += 1;
+			measure->both[found[2 * i]] += 1;
+			if (found[2 * i + 1] != ANN_NO_LEAF)
+				measure->both[found[2 * i + 1]] += 1;
 		}
 		ann_builder_advance(builder, count);
 	}
-	pfree(near);
-	pfree(workspace);
-	pfree(residual);
+	pfree(found);
+}
+
+/* The leaves of all neighbours, in the places that they have in measure->near. */
+static uint32 *
+leaves_of_neighbours(Measure *measure, Leaves *leaves)
+{
+	Size dim = measure->dim;
+	int total = measure->num * TOP;
+	uint32 *found = palloc0(sizeof(uint32) * 2 * total);
+	float *rows = palloc_extended(sizeof(float) * dim * leaves->room, MCXT_ALLOC_HUGE);
+
+	for (int first = 0; first < total; first += leaves->room)
+	{
+		int count = Min(total - first, leaves->room);
+
+		/* what no neighbour stands in repeats some row */
+		for (int i = 0; i < count; i++)
+			memcpy(rows + i * dim,
+				   measure->builder->sample.rows + measure->near[first + i].row * dim,
+				   sizeof(float) * dim);
+		find_leaves(leaves, rows, count, found + 2 * first);
+	}
+	pfree(rows);
+	return found;
 }
 
 /* Entries of the leaves that a search opens up to the one of that score. */
@@ -213,13 +272,15 @@ entries_until(const float *scores, const double *entries, uint32 num, float scor
 	return sum;
 }
 
-/* For each neighbour of a query, the codes scored until it is met. Returns their number. */
+/*
+ * For each neighbour of a query, the codes scored until it is met; found: the neighbours' leaves.
+ * Returns their number.
+ */
 static int
-codes_of_query(Measure *measure, int q, float *scores, double *once, double *twice, void *workspace,
-			   float *residual)
+codes_of_query(const Measure *measure, int q, const uint32 *found, float *scores, double *once,
+			   double *twice)
 {
-	AnnBuilder *builder = measure->builder;
-	const AnnCentroids *set = &builder->set;
+	const AnnCentroids *set = &measure->builder->set;
 
 	ann_kernels->products(measure->queries + (Size) q * measure->dim, measure->dim, 1,
 						  set->centroids, measure->dim, set->num_centroids, measure->dim, scores,
@@ -228,15 +289,9 @@ codes_of_query(Measure *measure, int q, float *scores, double *once, double *twi
 		scores[i] = measure->ip ? -scores[i] : set->centroid_bias[i] - 2 * scores[i];
 	for (int r = 0; r < measure->counts[q]; r++)
 	{
-		const float *row =
-			builder->sample.rows + (Size) measure->near[q * TOP + r].row * measure->dim;
-		AnnNearLeaf near[ANN_NEAR_LEAVES];
-		uint32 second;
-		float score;
+		uint32 second = found[2 * r + 1];
+		float score = scores[found[2 * r]];
 
-		ann_centroids_near(set, row, measure->dim, 1, near, workspace);
-		second = ann_soar_second(set, DEFAULT_LAMBDA, row, near, residual);
-		score = scores[near[0].leaf];
 		once[r] = entries_until(scores, measure->primaries, set->num_centroids, score);
 		if (second != ANN_NO_LEAF)
 			score = Min(score, scores[second]);
@@ -263,12 +318,11 @@ log_codes(double *values, int num)
 
 /* How many times fewer codes are scored with second leaves. */
 static double
-measure_gain(Measure *measure)
+measure_gain(Measure *measure, Leaves *leaves)
 {
 	const AnnCentroids *set = &measure->builder->set;
 	float *scores = palloc_extended(sizeof(float) * (Size) set->num_centroids, MCXT_ALLOC_HUGE);
-	float *residual = palloc(sizeof(float) * measure->dim);
-	void *workspace = palloc_extended(ann_centroids_assign_workspace_size(set, 1), MCXT_ALLOC_HUGE);
+	const uint32 *found = leaves_of_neighbours(measure, leaves);
 	double *once = palloc(sizeof(double) * measure->num * TOP);
 	double *twice = palloc(sizeof(double) * measure->num * TOP);
 	int num = 0;
@@ -276,7 +330,8 @@ measure_gain(Measure *measure)
 	for (int q = 0; q < measure->num; q++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		num += codes_of_query(measure, q, scores, once + num, twice + num, workspace, residual);
+		num +=
+			codes_of_query(measure, q, found + 2 * TOP * (Size) q, scores, once + num, twice + num);
 		ann_builder_advance(measure->builder, 1);
 	}
 	return num < MIN_NEIGHBOURS ? 0 : exp(log_codes(once, num) - log_codes(twice, num));
@@ -300,11 +355,12 @@ is_worthwhile(AnnBuilder *builder, const float *mean)
 		.ip = builder->meta.metric == ANN_METRIC_IP,
 		.queries = palloc(sizeof(float) * dim * num),
 		.norms = palloc(sizeof(float) * num),
-		.near = palloc(sizeof(Near) * TOP * num),
+		.near = palloc0(sizeof(Near) * TOP * num),
 		.counts = palloc0(sizeof(int) * num),
 		.primaries = palloc_extended(sizeof(double) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO),
 		.both = palloc_extended(sizeof(double) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO),
 	};
+	Leaves finder;
 	double gain;
 
 	take_queries(&measure, 0, builder->queries, builder->query_tids, builder->num_queries);
@@ -318,8 +374,9 @@ is_worthwhile(AnnBuilder *builder, const float *mean)
 					  (double) neighbour_rows(&builder->sample) +
 						  population_rows(&builder->sample) + num);
 	find_neighbours(&measure);
-	count_entries(&measure);
-	gain = measure_gain(&measure);
+	init_leaves(&finder, &measure);
+	count_entries(&measure, &finder);
+	gain = measure_gain(&measure, &finder);
 	ereport(DEBUG1, (errmsg_internal("ann: second leaves save %.2f times the codes", gain)));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -42,17 +42,32 @@ ann_distinct_init(AnnDistinct *set, uint64_t *hashes, size_t num)
 }
 
 static inline uint64_t
+ann_distinct_mix(uint64_t hash, const float *row, size_t bytes)
+{
+	uint64_t bits = 0;
+
+	memcpy(&bits, row, bytes);
+	hash = (hash ^ bits) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 29;
+}
+
+/* In four chains, as each waits for its multiplications. */
+static inline uint64_t
 ann_distinct_hash(const float *row, size_t dim)
 {
-	uint64_t hash = dim;
+	uint64_t chains[4] = {dim, 1, 2, 3};
+	uint64_t hash = 0;
+	size_t d = 0;
 
-	for (size_t d = 0; d < dim; d++)
+	for (; d + 8 <= dim; d += 8)
+		for (size_t i = 0; i < 4; i++)
+			chains[i] = ann_distinct_mix(chains[i], row + d + 2 * i, 2 * sizeof(float));
+	for (; d < dim; d++)
+		chains[d % 4] = ann_distinct_mix(chains[d % 4], row + d, sizeof(float));
+	for (size_t i = 0; i < 4; i++)
 	{
-		uint32_t bits;
-
-		memcpy(&bits, &row[d], sizeof(bits));
-		hash = (hash ^ bits) * UINT64_C(0x9e3779b97f4a7c15);
-		hash ^= hash >> 29;
+		hash = (hash ^ chains[i]) * UINT64_C(0xbf58476d1ce4e5b9);
+		hash ^= hash >> 27;
 	}
 	return hash == 0 ? 1 : hash;
 }
