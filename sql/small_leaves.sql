@@ -21,7 +21,7 @@ LANGUAGE sql AS $$
 	FROM ann_leaves('small_v'), pg_class c WHERE c.oid = 'small_v'::regclass GROUP BY c.reloptions
 $$;
 SELECT * FROM small_leaves();
-SELECT min(num_tuples) < 10 AS small_ones FROM ann_leaves('small_v');
+SELECT min(num_tuples) < 40 AS small_ones FROM ann_leaves('small_v');
 ALTER INDEX small_v SET (min_partition_size = 1);
 REINDEX INDEX small_v;
 SELECT * FROM small_leaves();

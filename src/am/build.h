@@ -1,8 +1,8 @@
 /*
  * build.h
  *	  What the files that make an index share: build.c (CREATE INDEX), train.c (an index that grew
- *	  from empty), trainer.c (sample to model), coder.c (rows to leaves), parallel.c (coding by
- *	  several processes), neighbours.c, calibrate.c (defaults).
+ *	  from empty), trainer.c (sample to model), coder.c (rows to leaves), team.c, parallel.c
+ *	  (training and coding by several processes), neighbours.c, calibrate.c (defaults).
  */
 #ifndef ANN_AM_BUILD_H
 #define ANN_AM_BUILD_H
@@ -53,6 +53,7 @@ typedef struct AnnRowSource
 typedef struct AnnSample
 {
 	float *rows;
+	struct dsm_segment *segment; /* that rows are in; NULL: they are in the builder's memory */
 	AnnTid *tids;
 	size_t num;
 	size_t room;
@@ -81,7 +82,7 @@ typedef struct AnnBuilder
 	Size memory;      /* bytes that all of it may take */
 	MemoryContext context;
 	MemoryContext row_context; /* reset per row */
-	/* Parallel workers that may take part in coding the rows of this heap; 0: none. */
+	/* Parallel workers that may take part, in a build of this heap; 0: none. */
 	int num_workers;
 	Relation heap;
 	IndexInfo *index_info;
@@ -133,6 +134,22 @@ extern int ann_builder_dim(AnnBuilder *builder, const struct varlena *value);
 extern void ann_sample_draw(AnnBuilder *builder, size_t room);
 /* Randomly exchanges rows so that the last num are a random part of the sample. */
 extern void ann_sample_hold_out(AnnSample *sample, int dim, size_t num, uint64 seed);
+
+/*
+ * team.c: memory for the rows of a sample, shared where workers are to see it and there is such
+ * memory. Freed by ann_sample_free, at the latest with the builder.
+ */
+extern float *ann_sample_alloc(AnnBuilder *builder, Size num_floats);
+extern void ann_sample_free(AnnSample *sample);
+
+/*
+ * team.c: has ann_kmeans_train run by this process and parallel workers: sets params->team, and
+ * *set to arrays that they share. NULL, nothing set, where the sample is not shared or no worker
+ * can be had. The end copies the centroids into the builder's memory and frees all else.
+ */
+typedef struct AnnTeam AnnTeam;
+extern AnnTeam *ann_team_begin(AnnBuilder *builder, AnnKmeansParams *params, AnnCentroids *set);
+extern void ann_team_end(AnnTeam *team, AnnCentroids *set);
 
 /*
  * trainer.c: from the source to builder->model, set and calibrator. False when there is nothing to
@@ -199,6 +216,12 @@ typedef struct AnnParallel AnnParallel;
 extern AnnParallel *ann_parallel_begin(AnnBuilder *builder);
 extern Tuplesortstate *ann_parallel_code(AnnParallel *parallel);
 extern void ann_parallel_end(AnnParallel *parallel);
+
+/*
+ * What a parallel worker does first: shows the leader's query, and sees that both have the same
+ * kernels, by their name.
+ */
+extern void ann_worker_begin(const char *query, uint64 query_id, const char *simd);
 
 /* neighbours.c, calibrate.c */
 extern struct AnnCalibrator *

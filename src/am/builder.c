@@ -66,6 +66,7 @@ ann_builder_init(AnnBuilder *builder, Relation index)
 void
 ann_builder_free(AnnBuilder *builder)
 {
+	ann_sample_free(&builder->sample);
 	MemoryContextDelete(builder->context);
 }
 

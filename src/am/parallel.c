@@ -376,6 +376,20 @@ ann_parallel_end(AnnParallel *parallel)
 
 /* ---- a worker ---- */
 
+void
+ann_worker_begin(const char *query, uint64 query_id, const char *simd)
+{
+	debug_query_string = query;
+	pgstat_report_activity(STATE_RUNNING, query);
+	pgstat_report_query_id(query_id, false);
+	/*
+	 * The settings are the leader's, hence the kernels, which decide about the last bit of a float.
+	 */
+	if (strcmp(simd, ann_kernels->name) != 0)
+		elog(ERROR, "a worker has other kernels (%s) than its leader (%s)", ann_kernels->name,
+			 simd);
+}
+
 /* A builder like the leader's, its arrays those in shared memory. */
 static void
 attach_builder(AnnBuilder *builder, const Shared *shared, const Arrays *arrays, Relation heap,
@@ -431,15 +445,7 @@ ann_parallel_work(dsm_segment *segment, shm_toc *toc)
 	BufferUsage *buffer_usage = shm_toc_lookup(toc, KEY_BUFFER_USAGE, false);
 	WalUsage *wal_usage = shm_toc_lookup(toc, KEY_WAL_USAGE, false);
 
-	debug_query_string = shm_toc_lookup(toc, KEY_QUERY, true);
-	pgstat_report_activity(STATE_RUNNING, debug_query_string);
-	pgstat_report_query_id(shared->query_id, false);
-	/*
-	 * The settings are the leader's, hence the kernels, which decide about the last bit of a float.
-	 */
-	if (strcmp(shared->simd, ann_kernels->name) != 0)
-		elog(ERROR, "a worker has other kernels (%s) than its leader (%s)", ann_kernels->name,
-			 shared->simd);
+	ann_worker_begin(shm_toc_lookup(toc, KEY_QUERY, true), shared->query_id, shared->simd);
 	tuplesort_attach_shared(shared_sort, segment);
 	InstrStartParallelQuery();
 	work(shared, shared_sort, toc);

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/shmem.h"
 #include "utils/memutils.h"
 
 #include "am/build.h"
@@ -59,7 +60,7 @@ draw_row(void *arg, ItemPointer tid, Datum value, bool isnull)
 	{
 		MemoryContextSwitchTo(builder->context);
 		draw->row = palloc(sizeof(float) * dim);
-		sample->rows = palloc_extended(sizeof(float) * dim * sample->room, MCXT_ALLOC_HUGE);
+		sample->rows = ann_sample_alloc(builder, mul_size(dim, sample->room));
 		MemoryContextSwitchTo(builder->row_context);
 	}
 	scratch = palloc(sizeof(float) * dim);

@@ -266,6 +266,24 @@ dissolve_leaves(AnnBuilder *builder, void *workspace)
 		elog(ERROR, "training was interrupted");
 }
 
+/* Alone, or by a team. */
+static void
+run_kmeans(AnnBuilder *builder, AnnKmeansParams *params, void *workspace)
+{
+	AnnSample *sample = &builder->sample;
+	AnnTeam *team = ann_team_begin(builder, params, &builder->set);
+
+	if (team == NULL)
+		ann_centroids_init(
+			&builder->set,
+			ann_builder_alloc(builder, ann_centroids_size(params->dim, params->num_centroids)),
+			params->dim, params->num_centroids);
+	if (ann_kmeans_train(params, sample->rows, sample->num, &builder->set, workspace) != ANN_OK)
+		elog(ERROR, "training was interrupted");
+	if (team != NULL)
+		ann_team_end(team, &builder->set);
+}
+
 static void
 train_centroids(AnnBuilder *builder, int dim)
 {
@@ -281,11 +299,7 @@ train_centroids(AnnBuilder *builder, int dim)
 								 builder->options.num_leaves, sample->num),
 						  errhint("Raise training_sample_size or lower num_leaves.")));
 	ann_builder_phase(builder, ANN_PHASE_CENTROIDS, 0);
-	ann_centroids_init(&builder->set,
-					   ann_builder_alloc(builder, ann_centroids_size(dim, params.num_centroids)),
-					   dim, params.num_centroids);
-	if (ann_kmeans_train(&params, sample->rows, sample->num, &builder->set, workspace) != ANN_OK)
-		elog(ERROR, "training was interrupted");
+	run_kmeans(builder, &params, workspace);
 	dissolve_leaves(builder, workspace);
 	ann_builder_advance(builder, 0);
 	pfree(workspace);
@@ -470,8 +484,7 @@ ann_trainer_run(AnnBuilder *builder, double min_rows)
 	round_centroids(builder, meta->dim, energy);
 	train_codes(builder, mean);
 	ann_centroids_train(builder);
-	pfree(builder->sample.rows);
-	pfree(builder->sample.tids);
+	ann_sample_free(&builder->sample);
 	builder->calibrator =
 		ann_calibrator_create(builder, builder->queries, builder->query_tids, builder->num_queries);
 	return true;

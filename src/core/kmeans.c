@@ -14,28 +14,20 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/lloyd.h"
+#include "core/kmeans_parts.h"
 
 /* Rows per parent that the parents are trained on. */
 #define PARENT_SAMPLE 256
-
-/* Parents that a row looks into in a refining pass: on text no worse for it than those 8. */
-#define REFINE_BEAM 6
 
 typedef struct Kmeans
 {
 	const AnnKmeansParams *params;
 	size_t num_rows;
 	AnnLloyd lloyd;
+	AnnKmeansShared shared;
 	/* workspace */
-	uint32_t *order;     /* num_rows row numbers */
-	uint32_t *assigned;  /* num_rows */
-	uint32_t *first_row; /* num_parents + 1 offsets into order */
-	uint32_t *seats;     /* num_parents */
 	uint32_t *caps;      /* num_parents: seats that the parent's distinct rows could fill */
 	uint32_t *parent_of; /* num_centroids */
-	size_t batch;
-	float *distance; /* batch */
 	void *assign_workspace;
 } Kmeans;
 
@@ -43,20 +35,23 @@ static void
 kmeans_take(Kmeans *kmeans, AnnArena *arena, const AnnKmeansParams *params, size_t num_rows)
 {
 	uint32_t num_parents = ann_num_parents(params->num_centroids);
+	AnnArena shared;
 
-	kmeans->batch = ann_assign_batch(num_parents, num_rows);
 	ann_lloyd_take(&kmeans->lloyd, arena, params->dim, params->num_centroids, num_rows);
-	kmeans->order = ann_arena_take(arena, num_rows, sizeof(uint32_t));
-	kmeans->assigned = ann_arena_take(arena, num_rows, sizeof(uint32_t));
-	kmeans->first_row = ann_arena_take(arena, (size_t) num_parents + 1, sizeof(uint32_t));
-	kmeans->seats = ann_arena_take(arena, num_parents, sizeof(uint32_t));
 	kmeans->caps = ann_arena_take(arena, num_parents, sizeof(uint32_t));
 	kmeans->parent_of = ann_arena_take(arena, params->num_centroids, sizeof(uint32_t));
-	kmeans->distance = ann_arena_take(arena, kmeans->batch, sizeof(float));
-	kmeans->assign_workspace = ann_arena_take(
-		arena,
-		ann_assign_workspace_size(params->dim, num_parents, params->num_centroids, kmeans->batch),
-		1);
+	kmeans->assign_workspace =
+		ann_arena_take(arena,
+					   ann_assign_workspace_size(params->dim, num_parents, params->num_centroids,
+												 ann_kmeans_batch(params, num_rows)),
+					   1);
+	if (params->team == NULL)
+	{
+		ann_kmeans_shared_take(&kmeans->shared, arena, params, num_rows);
+		return;
+	}
+	ann_arena_init(&shared, params->team->shared);
+	ann_kmeans_shared_take(&kmeans->shared, &shared, params, num_rows);
 }
 
 size_t
@@ -96,8 +91,8 @@ kmeans_init(Kmeans *kmeans, const AnnKmeansParams *params, const float *rows, si
 	ann_arena_init(&arena, workspace);
 	kmeans_take(kmeans, &arena, params, num_rows);
 	*run = (AnnRun){
-		.order = kmeans->order,
-		.assigned = kmeans->assigned,
+		.order = kmeans->shared.order,
+		.assigned = kmeans->shared.assigned,
 		.centroids = centroids,
 	};
 	take_all_rows(kmeans, run);
@@ -162,20 +157,47 @@ train_parents(Kmeans *kmeans, AnnRun *run)
 	return ann_lloyd_reassign(&kmeans->lloyd, run);
 }
 
+/*
+ * Has the parts of a step done, which tell of so many rows, by the team or one after the other.
+ * True: stop.
+ */
+static bool
+run_step(Kmeans *kmeans, AnnCentroids *set, AnnKmeansStep step, uint32_t num, uint64_t num_rows)
+{
+	const AnnKmeansParams *params = kmeans->params;
+	const AnnKmeansShared *shared = &kmeans->shared;
+	AnnLloyd *lloyd = &kmeans->lloyd;
+	uint64_t done = params->watch == NULL ? 0 : params->watch->done + num_rows;
+
+	shared->counts->num_parents = set->num_parents;
+	shared->counts->num_centroids = set->num_centroids;
+	if (params->team != NULL && params->team->run(params->team->arg, step, num))
+		return true;
+	for (uint32_t part = 0; part < num && params->team == NULL; part++)
+		if (step == ANN_KMEANS_PARENTS
+				? ann_kmeans_train_parent(params, shared, set, lloyd, part)
+				: ann_kmeans_assign_batch(params, shared, set, lloyd->rows, kmeans->num_rows, part,
+										  kmeans->assign_workspace, &lloyd->meter))
+			return true;
+	ann_watch_finish(params->watch, done);
+	return false;
+}
+
 /* Groups order by parent, rows ascending within one; first_row says where each begins. */
 static void
 group_rows(Kmeans *kmeans, uint32_t num_parents)
 {
-	uint32_t *first_row = kmeans->first_row;
+	const AnnKmeansShared *shared = &kmeans->shared;
+	uint32_t *first_row = shared->first_row;
 
 	memset(first_row, 0, ((size_t) num_parents + 1) * sizeof(uint32_t));
 	for (size_t i = 0; i < kmeans->num_rows; i++)
-		first_row[kmeans->assigned[i] + 1]++;
+		first_row[shared->assigned[i] + 1]++;
 	for (uint32_t p = 0; p < num_parents; p++)
 		first_row[p + 1] += first_row[p];
 	/* Each offset serves as cursor, which leaves it where the next parent's begins. */
 	for (size_t i = 0; i < kmeans->num_rows; i++)
-		kmeans->order[first_row[kmeans->assigned[i]]++] = (uint32_t) i;
+		shared->order[first_row[shared->assigned[i]]++] = (uint32_t) i;
 	memmove(first_row + 1, first_row, num_parents * sizeof(uint32_t));
 	first_row[0] = 0;
 }
@@ -185,19 +207,20 @@ static bool
 count_distinct(Kmeans *kmeans, uint32_t num_parents)
 {
 	AnnLloyd *lloyd = &kmeans->lloyd;
+	const AnnKmeansShared *shared = &kmeans->shared;
 	uint32_t wanted = kmeans->params->num_centroids;
 
 	for (uint32_t p = 0; p < num_parents; p++)
 	{
-		uint32_t end = kmeans->first_row[p + 1];
-		uint32_t num = end - kmeans->first_row[p];
+		uint32_t end = shared->first_row[p + 1];
+		uint32_t num = end - shared->first_row[p];
 		AnnDistinct distinct;
 
 		kmeans->caps[p] = 0;
 		ann_distinct_init(&distinct, lloyd->hashes, num < wanted ? num : wanted);
-		for (uint32_t i = kmeans->first_row[p]; i < end && kmeans->caps[p] < wanted; i++)
+		for (uint32_t i = shared->first_row[p]; i < end && kmeans->caps[p] < wanted; i++)
 		{
-			const float *row = lloyd->rows + kmeans->order[i] * lloyd->dim;
+			const float *row = lloyd->rows + shared->order[i] * lloyd->dim;
 
 			kmeans->caps[p] += ann_distinct_add(&distinct, row, lloyd->dim);
 			if (ann_meter_spend(&lloyd->meter, lloyd->dim))
@@ -211,7 +234,8 @@ count_distinct(Kmeans *kmeans, uint32_t num_parents)
 static uint32_t
 seats_at(const Kmeans *kmeans, uint32_t parent, double divisor)
 {
-	uint32_t num = kmeans->first_row[parent + 1] - kmeans->first_row[parent];
+	const uint32_t *first_row = kmeans->shared.first_row;
+	uint32_t num = first_row[parent + 1] - first_row[parent];
 	double seats = num / divisor + .5;
 
 	if (seats >= kmeans->caps[parent])
@@ -228,6 +252,7 @@ static void
 apportion(Kmeans *kmeans, uint32_t num_parents)
 {
 	uint64_t wanted = kmeans->params->num_centroids;
+	uint32_t *seats = kmeans->shared.seats;
 	double low = 0x1p-20; /* everyone at the cap */
 	double high = 0x1p33; /* everyone at 1 */
 	uint64_t total = 0;
@@ -246,38 +271,62 @@ apportion(Kmeans *kmeans, uint32_t num_parents)
 	}
 	total = 0;
 	for (uint32_t p = 0; p < num_parents; p++)
-		total += kmeans->seats[p] = seats_at(kmeans, p, high);
+		total += seats[p] = seats_at(kmeans, p, high);
 	for (uint32_t p = 0; p < num_parents && total < wanted; p++)
-		if (seats_at(kmeans, p, low) > kmeans->seats[p])
+		if (seats_at(kmeans, p, low) > seats[p])
 		{
-			kmeans->seats[p]++;
+			seats[p]++;
 			total++;
 		}
+}
+
+/* Where the leaves of each parent will be, and the largest one. */
+static void
+seat_children(Kmeans *kmeans, AnnCentroids *set)
+{
+	const AnnKmeansShared *shared = &kmeans->shared;
+	AnnKmeansCounts *counts = shared->counts;
+	uint32_t num = 0;
+
+	counts->most_seats = counts->most_rows = 0;
+	for (uint32_t p = 0; p < set->num_parents; p++)
+	{
+		uint32_t seats = shared->seats[p];
+		uint32_t num_rows = shared->first_row[p + 1] - shared->first_row[p];
+
+		counts->most_seats = seats > counts->most_seats ? seats : counts->most_seats;
+		counts->most_rows = num_rows > counts->most_rows ? num_rows : counts->most_rows;
+		set->first_child[p] = num;
+		num += seats;
+	}
+	set->first_child[set->num_parents] = num;
 }
 
 /* Lloyd within each parent. True: stop. */
 static bool
 train_children(Kmeans *kmeans, AnnCentroids *set)
 {
+	const AnnKmeansParams *params = kmeans->params;
+	size_t dim = kmeans->lloyd.dim;
 	uint32_t num = 0;
 
+	seat_children(kmeans, set);
+	if (run_step(kmeans, set, ANN_KMEANS_PARENTS, set->num_parents,
+				 kmeans->num_rows * (uint64_t) params->iterations))
+		return true;
 	for (uint32_t p = 0; p < set->num_parents; p++)
 	{
-		uint32_t first = kmeans->first_row[p];
-		AnnRun run = {
-			.order = kmeans->order + first,
-			.assigned = kmeans->assigned + first,
-			.num_rows = kmeans->first_row[p + 1] - first,
-			.centroids = set->centroids + num * kmeans->lloyd.dim,
-		};
+		uint32_t found = kmeans->shared.seats[p];
 
-		if (ann_lloyd_train(&kmeans->lloyd, &run, kmeans->seats[p]))
-			return true;
+		memmove(set->centroids + num * dim, set->centroids + set->first_child[p] * dim,
+				found * dim * sizeof(float));
 		set->first_child[p] = num;
-		num += run.num_centroids;
+		num += found;
 	}
 	set->first_child[set->num_parents] = num;
 	set->num_centroids = num;
+	/* those of the last parent went to whoever trained it */
+	ann_rng_seed(&kmeans->lloyd.rng, ~params->seed);
 	return false;
 }
 
@@ -320,27 +369,28 @@ static bool
 refine(Kmeans *kmeans, AnnCentroids *set, int pass)
 {
 	AnnLloyd *lloyd = &kmeans->lloyd;
+	const AnnKmeansShared *shared = &kmeans->shared;
+	size_t batch = ann_kmeans_batch(kmeans->params, kmeans->num_rows);
+	uint32_t most = 0;
 	double energy = 0;
 
-	ann_lloyd_clear(lloyd, set->num_centroids);
-	for (size_t start = 0; start < kmeans->num_rows; start += kmeans->batch)
+	for (uint32_t p = 0; p < set->num_parents; p++)
 	{
-		const float *rows = lloyd->rows + start * lloyd->dim;
-		uint32_t *leaf = kmeans->assigned + start;
-		size_t num = kmeans->num_rows - start;
+		uint32_t num = set->first_child[p + 1] - set->first_child[p];
 
-		num = num < kmeans->batch ? num : kmeans->batch;
-		if (ann_assign_rows(set, rows, lloyd->dim, num, REFINE_BEAM, leaf, kmeans->distance,
-							kmeans->assign_workspace, &lloyd->meter))
+		most = num > most ? num : most;
+	}
+	shared->counts->most_seats = most;
+	if (run_step(kmeans, set, ANN_KMEANS_LEAVES,
+				 (uint32_t) ((kmeans->num_rows + batch - 1) / batch), kmeans->num_rows))
+		return true;
+	ann_lloyd_clear(lloyd, set->num_centroids);
+	for (size_t i = 0; i < kmeans->num_rows; i++)
+	{
+		ann_lloyd_add(lloyd, shared->assigned[i], lloyd->rows + i * lloyd->dim);
+		energy += shared->distance[i];
+		if (ann_meter_spend(&lloyd->meter, lloyd->dim))
 			return true;
-		for (size_t i = 0; i < num; i++)
-		{
-			ann_lloyd_add(lloyd, leaf[i], rows + i * lloyd->dim);
-			energy += kmeans->distance[i];
-			if (ann_meter_spend(&lloyd->meter, lloyd->dim))
-				return true;
-		}
-		ann_watch_advance(lloyd->meter.watch, num);
 	}
 	ann_watch_pass(lloyd->meter.watch, "leaves", pass, energy / (double) kmeans->num_rows);
 	return ann_lloyd_update(lloyd, set->centroids, set->num_centroids, NULL) ||
@@ -392,8 +442,8 @@ relocate_leaves(Kmeans *kmeans, AnnCentroids *set, uint32_t *num_moved)
 {
 	AnnLloyd *lloyd = &kmeans->lloyd;
 	AnnRun run = {
-		.order = kmeans->order,
-		.assigned = kmeans->assigned,
+		.order = kmeans->shared.order,
+		.assigned = kmeans->shared.assigned,
 		.centroids = set->centroids,
 		.num_centroids = set->num_centroids,
 	};

@@ -24,6 +24,26 @@
 /* Parents that a row's search looks into, at refinement and at assignment. */
 #define ANN_KMEANS_BEAM 8
 
+/* What a team does together, in parts: the leaves of a parent; the leaves of a batch of rows. */
+typedef enum AnnKmeansStep
+{
+	ANN_KMEANS_PARENTS,
+	ANN_KMEANS_LEAVES,
+} AnnKmeansStep;
+
+/*
+ * Several processes that train together: one calls ann_kmeans_train, the others ann_kmeans_part.
+ * Rows, the set's arrays and `shared` are in memory that all of them see, at whatever address, in
+ * each at the same distance from a cache line. The outcome is that of one process.
+ */
+typedef struct AnnKmeansTeam
+{
+	/* Has each part of a step, from 0 to num - 1, done once, here or elsewhere. True: stop. */
+	bool (*run)(void *arg, AnnKmeansStep step, uint32_t num);
+	void *arg;
+	void *shared; /* ann_kmeans_shared_size bytes */
+} AnnKmeansTeam;
+
 typedef struct AnnKmeansParams
 {
 	int dim;                /* >= 1 */
@@ -31,7 +51,8 @@ typedef struct AnnKmeansParams
 	int iterations;         /* Lloyd passes at each level, >= 1 */
 	int refine_iterations;  /* restricted passes at the end (hierarchical only), >= 0 */
 	uint64_t seed;
-	AnnWatch *watch; /* may be NULL; counts rows */
+	AnnWatch *watch;           /* may be NULL; counts rows */
+	const AnnKmeansTeam *team; /* NULL: one process alone */
 } AnnKmeansParams;
 
 /*
@@ -72,8 +93,24 @@ extern size_t ann_kmeans_workspace_size(const AnnKmeansParams *params, size_t nu
 extern AnnStatus ann_kmeans_train(const AnnKmeansParams *params, const float *rows, size_t num_rows,
 								  AnnCentroids *set, void *workspace);
 
+/* Bytes that a team shares, besides rows and set. */
+extern size_t ann_kmeans_shared_size(const AnnKmeansParams *params, size_t num_rows);
+
+/* Bytes of workspace for ann_kmeans_part, which the step that is being run decides. */
+extern size_t
+ann_kmeans_part_workspace_size(const AnnKmeansParams *params, size_t num_rows, AnnKmeansStep step);
+
 /*
- * Flat k-means; centroids: num_centroids * dim floats out, *num_found of them used (>= 1).
+ * One part of the step that is being run, in any process of the team, this one's addresses in
+ * params, rows and set (whose counts are written). The watch counts the rows of the part.
+ */
+extern AnnStatus
+ann_kmeans_part(const AnnKmeansParams *params, const float *rows, size_t num_rows,
+				AnnCentroids *set, AnnKmeansStep step, uint32_t part, void *workspace);
+
+/*
+ * Flat k-means, never by a team; centroids: num_centroids * dim floats out, *num_found of them used
+ * (>= 1).
  */
 extern AnnStatus ann_kmeans_flat(const AnnKmeansParams *params, const float *rows, size_t num_rows,
 								 float *centroids, uint32_t *num_found, void *workspace);

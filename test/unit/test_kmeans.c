@@ -232,6 +232,97 @@ test_determinism(void)
 	free(other.memory);
 }
 
+/* A team of three processes that have the arrays at addresses of their own; parts in any order. */
+typedef struct Team
+{
+	AnnKmeansTeam team; /* of the first */
+	AnnKmeansParams params;
+	const Data *data;
+	void *memory;
+	int parts_seen[2]; /* of each step */
+	long stop_at;      /* this part is the last, which fails */
+} Team;
+
+static bool
+run_parts(void *arg, AnnKmeansStep step, uint32_t num)
+{
+	Team *team = arg;
+
+	for (uint32_t i = 0; i < num; i++)
+	{
+		uint32_t part = num - 1 - i;
+		AnnKmeansParams params = team->params;
+		AnnCentroids set;
+		size_t bytes = ann_kmeans_part_workspace_size(&params, team->data->num_rows, step);
+		void *workspace = malloc(bytes);
+		AnnStatus status;
+
+		memset(workspace, 0xff, bytes);
+		ann_centroids_init(&set, team->memory, params.dim, params.num_centroids);
+		status = ann_kmeans_part(&params, team->data->rows, team->data->num_rows, &set, step, part,
+								 workspace);
+		free(workspace);
+		team->parts_seen[step]++;
+		if (status != ANN_OK || team->stop_at-- == 0)
+			return true;
+	}
+	return false;
+}
+
+static Result
+train_together(Team *team, const AnnKmeansParams *params, const Data *data)
+{
+	size_t set_bytes = (ann_centroids_size(params->dim, params->num_centroids) + 63) / 64 * 64;
+	size_t bytes = set_bytes + ann_kmeans_shared_size(params, data->num_rows);
+	Result result = {.memory = aligned_alloc(64, (bytes + 63) / 64 * 64)};
+	char *base;
+	void *workspace;
+
+	memset(result.memory, 0xff, bytes);
+	team->team = (AnnKmeansTeam){
+		.run = run_parts, .arg = team, .shared = (char *) result.memory + set_bytes};
+	team->params = *params;
+	team->params.team = &team->team;
+	team->data = data;
+	team->memory = result.memory;
+	workspace = make_workspace(&team->params, data->num_rows, 0, &base);
+	ann_centroids_init(&result.set, result.memory, params->dim, params->num_centroids);
+	result.status =
+		ann_kmeans_train(&team->params, data->rows, data->num_rows, &result.set, workspace);
+	free(base);
+	return result;
+}
+
+static void
+test_team(void)
+{
+	Data data = make_clusters(17, 9000, 300, 2, 11);
+	AnnKmeansParams params = make_params(17, 400, 4, 2);
+	Result alone = train(&params, &data, 0);
+	Team team = {.stop_at = -1};
+	Result together;
+
+	watch_anew(-1);
+	together = train_together(&team, &params, &data);
+	tap_ok(together.status == ANN_OK && are_equal(&alone.set, &together.set),
+		   "a team makes the same centroids as one process");
+	tap_ok(team.parts_seen[ANN_KMEANS_PARENTS] == 20 && team.parts_seen[ANN_KMEANS_LEAVES] == 16,
+		   "in %d and %d parts", team.parts_seen[0], team.parts_seen[1]);
+	tap_ok(watched_to_end(), "and tells how far it has come");
+	free(together.memory);
+	for (int step = 0; step < 2; step++)
+	{
+		team = (Team){.stop_at = step * 25};
+		together = train_together(&team, &params, &data);
+		tap_ok(together.status == ANN_INTERRUPTED && team.parts_seen[step] > 0 &&
+				   team.parts_seen[0] + team.parts_seen[1] == step * 25 + 1,
+			   "it stops where a part does");
+		free(together.memory);
+	}
+	free(alone.memory);
+	free(data.rows);
+}
+
 /* A row's leaf and distance depend neither on its batch nor on its place in it. */
 static void
 test_batches(void)
@@ -313,6 +404,7 @@ main(void)
 		test_passes(1);
 		test_passes(5);
 		test_determinism();
+		test_team();
 		test_batches();
 	}
 	test_against_flat(150, 1, 1.03);

@@ -126,6 +126,9 @@ test_second(float lambda)
 		double found;
 		bool is_least;
 
+		if (second == ANN_NO_LEAF)
+			right += memcmp(row, result.set.centroids + list[0].leaf * data.dim,
+							sizeof(residual)) == 0; /* a leaf's only row */
 		if (second == ANN_NO_LEAF || second == list[0].leaf)
 			continue;
 		found = loss_of(&result.set, lambda, row, list[0].leaf, second);
