@@ -9,10 +9,12 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -29,6 +31,9 @@
 /* Rows or blocks between two reports of progress. */
 #define REPORT_ROWS 1024
 #define REPORT_BLOCKS 64
+
+/* Of maintenance_work_mem for each process, as the server wants it for btree. */
+#define WORKER_KILOBYTES (32 * 1024)
 
 /* Rows of the heap. */
 typedef struct HeapSource
@@ -280,6 +285,37 @@ log_contents(AnnBuilder *builder)
 	}
 }
 
+/*
+ * Workers that the server plans, by the table's own pages; but long vectors are in the TOAST table,
+ * whose pages count as well. By the server's rules (plan_create_index_workers) otherwise; whether
+ * expressions may run in workers only it knows.
+ */
+static int
+plan_workers(Relation heap, Relation index, IndexInfo *index_info)
+{
+	int planned = ann_build_workers(heap, index, index_info);
+	bool may_be_unsafe = index_info->ii_Expressions != NIL || index_info->ii_Predicate != NIL;
+	RelOptInfo *relation;
+	Relation toast;
+	BlockNumber num_blocks;
+	int workers;
+
+	if (!OidIsValid(heap->rd_rel->reltoastrelid) || RelationGetParallelWorkers(heap, -1) >= 0 ||
+		RelationUsesLocalBuffers(heap) || !IsNormalProcessingMode() ||
+		(planned == 0 && may_be_unsafe))
+		return planned;
+	toast = table_open(heap->rd_rel->reltoastrelid, AccessShareLock);
+	num_blocks = RelationGetNumberOfBlocks(heap) + RelationGetNumberOfBlocks(toast);
+	table_close(toast, AccessShareLock);
+	relation = makeNode(RelOptInfo);
+	relation->reloptkind = RELOPT_BASEREL;
+	relation->rel_parallel_workers = -1;
+	workers = compute_parallel_worker(relation, num_blocks, -1, max_parallel_maintenance_workers);
+	while (workers > 0 && maintenance_work_mem / (workers + 1) < WORKER_KILOBYTES)
+		workers--;
+	return Max(planned, workers);
+}
+
 IndexBuildResult *
 annivf_build(Relation heap, Relation index, IndexInfo *index_info)
 {
@@ -300,7 +336,7 @@ annivf_build(Relation heap, Relation index, IndexInfo *index_info)
 	builder.source = &source.base;
 	builder.heap = heap;
 	builder.index_info = index_info;
-	builder.num_workers = ann_build_workers(heap, index, index_info);
+	builder.num_workers = plan_workers(heap, index, index_info);
 	builder.progress = true;
 	initial_meta(&builder);
 	pages = MemoryContextAllocZero(builder.context, sizeof(TidPages));
