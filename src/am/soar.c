@@ -25,10 +25,12 @@
 #define DEFAULT_LAMBDA 1.5f
 /* What second leaves must gain when nobody has asked for them. */
 #define WORTHWHILE 1.3
+/* By 200 queries it is clear where it is so many times more, or less. */
+#define CLEARLY 1.1
 
 /*
- * Rows of the sample that are queries besides those held out: by 200 alone the gain differs by a
- * tenth from one set of them to another.
+ * Rows of the sample that are queries besides those held out, where these do not make it clear: by
+ * 200 alone the gain differs by a tenth from one set of them to another.
  */
 #define MORE_QUERIES 400
 /* The sample's part that neighbours are looked for in, and that which tells what leaves hold. */
@@ -124,13 +126,14 @@ consider(Measure *measure, int q, uint32 row)
 	measure->counts[q] = Min(measure->counts[q] + 1, TOP);
 }
 
-/* The rows of a batch; products: those of all queries with them. */
+/* The rows of a batch; products: those of all queries from first_query on with them. */
 static void
-consider_batch(Measure *measure, uint32 first, int rows, const float *products, const float *norms)
+consider_batch(Measure *measure, int first_query, uint32 first, int rows, const float *products,
+			   const float *norms)
 {
 	float factor = measure->ip ? -1 : -2;
 
-	for (int q = 0; q < measure->num; q++)
+	for (int q = first_query; q < measure->num; q++)
 		for (int i = 0; i < rows; i++)
 		{
 			float sum = measure->ip ? 0 : measure->norms[q] + norms[i];
@@ -138,17 +141,21 @@ consider_batch(Measure *measure, uint32 first, int rows, const float *products, 
 				measure->counts[q] < TOP ? INFINITY : measure->near[q * TOP + TOP - 1].distance;
 
 			/* the product cancels where a row is near: its rounding must not hide the row */
-			if (sum * (1 - 64 * FLT_EPSILON) + factor * products[q * BATCH + i] <= bound)
+			if (sum * (1 - 64 * FLT_EPSILON) + factor * products[(q - first_query) * BATCH + i] <=
+				bound)
 				consider(measure, q, first + i);
 		}
 }
 
+/* Those of the queries from first_query on. */
 static void
-find_neighbours(Measure *measure)
+find_neighbours(Measure *measure, int first_query)
 {
 	const AnnSample *sample = &measure->builder->sample;
+	const float *queries = measure->queries + (Size) first_query * measure->dim;
+	int num_queries = measure->num - first_query;
 	uint32 num = neighbour_rows(sample);
-	float *products = palloc(sizeof(float) * measure->num * BATCH);
+	float *products = palloc(sizeof(float) * num_queries * BATCH);
 	float norms[BATCH];
 
 	for (uint32 first = 0; first < num; first += BATCH)
@@ -157,11 +164,11 @@ find_neighbours(Measure *measure)
 		int count = Min(num - first, BATCH);
 
 		CHECK_FOR_INTERRUPTS();
-		ann_kernels->products(measure->queries, measure->dim, measure->num, rows, measure->dim,
-							  count, measure->dim, products, BATCH);
+		ann_kernels->products(queries, measure->dim, num_queries, rows, measure->dim, count,
+							  measure->dim, products, BATCH);
 		for (int i = 0; i < count; i++)
 			norms[i] = ann_kernels->norm_squared(rows + (Size) i * measure->dim, measure->dim);
-		consider_batch(measure, first, count, products, norms);
+		consider_batch(measure, first_query, first, count, products, norms);
 		ann_builder_advance(measure->builder, count);
 	}
 	pfree(products);
@@ -337,11 +344,32 @@ measure_gain(Measure *measure, Leaves *leaves)
 	return num < MIN_NEIGHBOURS ? 0 : exp(log_codes(once, num) - log_codes(twice, num));
 }
 
+/* How much: by the pseudo-queries held out alone where that is clear, else by all. */
+static double
+measure_in_turn(Measure *measure, int num_more)
+{
+	Leaves finder;
+	double gain;
+
+	init_leaves(&finder, measure);
+	count_entries(measure, &finder);
+	find_neighbours(measure, 0);
+	gain = measure_gain(measure, &finder);
+	if (num_more == 0 || gain > WORTHWHILE * CLEARLY || (gain > 0 && gain < WORTHWHILE / CLEARLY))
+		return gain;
+	measure->builder->watch.total +=
+		neighbour_rows(&measure->builder->sample) + measure->num + num_more;
+	measure->num += num_more;
+	find_neighbours(measure, measure->num - num_more);
+	return measure_gain(measure, &finder);
+}
+
 /* Does a second leaf pay on this sample? */
 static bool
 is_worthwhile(AnnBuilder *builder, const float *mean)
 {
-	int num = builder->num_queries + more_queries(builder);
+	int num_more = more_queries(builder);
+	int num = builder->num_queries + num_more;
 	MemoryContext context =
 		AllocSetContextCreate(builder->context, "ann second leaves", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -350,7 +378,7 @@ is_worthwhile(AnnBuilder *builder, const float *mean)
 	Measure measure = {
 		.builder = builder,
 		.tids = palloc(sizeof(AnnTid) * num),
-		.num = num,
+		.num = builder->num_queries,
 		.dim = dim,
 		.ip = builder->meta.metric == ANN_METRIC_IP,
 		.queries = palloc(sizeof(float) * dim * num),
@@ -360,24 +388,21 @@ is_worthwhile(AnnBuilder *builder, const float *mean)
 		.primaries = palloc_extended(sizeof(double) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO),
 		.both = palloc_extended(sizeof(double) * leaves, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO),
 	};
-	Leaves finder;
 	double gain;
 
 	take_queries(&measure, 0, builder->queries, builder->query_tids, builder->num_queries);
 	take_queries(&measure, builder->num_queries, builder->sample.rows, builder->sample.tids,
-				 num - builder->num_queries);
+				 num_more);
 	for (int i = 0; i < dim * num && measure.ip; i++)
 		measure.queries[i] += mean[i % dim];
 	for (int q = 0; q < num; q++)
 		measure.norms[q] = ann_kernels->norm_squared(measure.queries + (Size) q * dim, dim);
 	ann_builder_phase(builder, ANN_PHASE_SECOND,
 					  (double) neighbour_rows(&builder->sample) +
-						  population_rows(&builder->sample) + num);
-	find_neighbours(&measure);
-	init_leaves(&finder, &measure);
-	count_entries(&measure, &finder);
-	gain = measure_gain(&measure, &finder);
-	ereport(DEBUG1, (errmsg_internal("ann: second leaves save %.2f times the codes", gain)));
+						  population_rows(&builder->sample) + builder->num_queries);
+	gain = measure_in_turn(&measure, num_more);
+	ereport(DEBUG1, (errmsg_internal("ann: second leaves save %.2f times the codes, by %d queries",
+									 gain, measure.num)));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return gain >= WORTHWHILE;
