@@ -82,30 +82,33 @@ ann_kmeans_assign_batch(const AnnKmeansParams *params, const AnnKmeansShared *sh
 
 /* ---- another process ---- */
 
+/* *counts: those of the step that is being run. */
 static AnnKmeansShared
-shared_of(const AnnKmeansParams *params, size_t num_rows)
+shared_of(const AnnKmeansParams *params, size_t num_rows, AnnKmeansCounts *counts)
 {
 	AnnArena arena;
 	AnnKmeansShared shared;
 
 	ann_arena_init(&arena, params->team->shared);
 	ann_kmeans_shared_take(&shared, &arena, params, num_rows);
+	/* a team has memory: NOLINTNEXTLINE(*.NullDereference) */
+	*counts = *shared.counts;
 	return shared;
 }
 
 size_t
 ann_kmeans_part_workspace_size(const AnnKmeansParams *params, size_t num_rows, AnnKmeansStep step)
 {
-	AnnKmeansShared shared = shared_of(params, num_rows);
-	const AnnKmeansCounts *counts = shared.counts;
+	AnnKmeansCounts counts;
 	AnnArena arena;
 	AnnLloyd lloyd;
 
+	(void) shared_of(params, num_rows, &counts);
 	if (step == ANN_KMEANS_LEAVES)
-		return ann_assign_workspace_size(params->dim, counts->num_parents, counts->most_seats,
+		return ann_assign_workspace_size(params->dim, counts.num_parents, counts.most_seats,
 										 ann_kmeans_batch(params, num_rows));
 	ann_arena_init(&arena, NULL);
-	ann_lloyd_take(&lloyd, &arena, params->dim, counts->most_seats, counts->most_rows);
+	ann_lloyd_take(&lloyd, &arena, params->dim, counts.most_seats, counts.most_rows);
 	return ann_arena_size(&arena);
 }
 
@@ -113,7 +116,8 @@ AnnStatus
 ann_kmeans_part(const AnnKmeansParams *params, const float *rows, size_t num_rows,
 				AnnCentroids *set, AnnKmeansStep step, uint32_t part, void *workspace)
 {
-	AnnKmeansShared shared = shared_of(params, num_rows);
+	AnnKmeansCounts counts;
+	AnnKmeansShared shared = shared_of(params, num_rows, &counts);
 	AnnMeter meter = {.watch = params->watch};
 	AnnArena arena;
 	AnnLloyd lloyd = {
@@ -124,16 +128,15 @@ ann_kmeans_part(const AnnKmeansParams *params, const float *rows, size_t num_row
 	};
 	bool stop;
 
-	set->num_parents = shared.counts->num_parents;
-	set->num_centroids = shared.counts->num_centroids;
+	set->num_parents = counts.num_parents;
+	set->num_centroids = counts.num_centroids;
 	if (step == ANN_KMEANS_LEAVES)
 		stop =
 			ann_kmeans_assign_batch(params, &shared, set, rows, num_rows, part, workspace, &meter);
 	else
 	{
 		ann_arena_init(&arena, workspace);
-		ann_lloyd_take(&lloyd, &arena, params->dim, shared.counts->most_seats,
-					   shared.counts->most_rows);
+		ann_lloyd_take(&lloyd, &arena, params->dim, counts.most_seats, counts.most_rows);
 		stop = ann_kmeans_train_parent(params, &shared, set, &lloyd, part);
 	}
 	return stop ? ANN_INTERRUPTED : ANN_OK;
