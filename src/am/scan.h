@@ -42,7 +42,10 @@
 #define ANN_SHARE_CANDIDATES (ANN_SCAN_MEMORY / 4)
 #define ANN_SHARE_LEAVES (ANN_SCAN_MEMORY / 4) /* the ranking of the leaves */
 
-/* Candidates kept by the first pass over the codes; later passes keep four times as many each. */
+/*
+ * Candidates kept by the first pass over the codes, twice as many where rows have two entries;
+ * later passes keep four times as many each.
+ */
 #ifndef ANN_FIRST_KEEP
 #define ANN_FIRST_KEEP 128
 #endif

@@ -146,8 +146,9 @@ ann_search_begin(Relation index, const AnnMetaData *meta, const float *values, u
 	search->max_keep =
 		Max(ANN_SHARE_CANDIDATES / (search->has_seconds ? 2 : 1) / (2 * sizeof(AnnCandidate)), 2);
 	/* Without codes all candidates will be taken. */
-	init_pool(search, ann_model_is_flat(&search->model) ? search->max_keep
-														: Min(ANN_FIRST_KEEP, search->max_keep));
+	init_pool(search, ann_model_is_flat(&search->model)
+						  ? search->max_keep
+						  : Min(ANN_FIRST_KEEP * (search->has_seconds ? 2 : 1), search->max_keep));
 	search->late_room = ANN_LATE_BATCH + Max(search->model.slots_per_page, 1) * ANN_BLOCK_LANES;
 	search->late = palloc(sizeof(AnnCandidate) * search->late_room);
 	return search;
