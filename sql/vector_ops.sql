@@ -129,3 +129,20 @@ SELECT count(DISTINCT (l2, ip, cosine, l1)), min(l2 * l2)::numeric(6,2) AS l2_sq
 FROM levels;
 SELECT count(*) = count(DISTINCT level) FROM levels;
 DROP TABLE levels;
+
+-- a toasted second argument is kept from row to row: whichever it was before, the result is that of a plain one
+CREATE TABLE toasted (id int, v vector(600), h halfvec(1200), b bit(20000));
+ALTER TABLE toasted ALTER v SET STORAGE external, ALTER h SET STORAGE external, ALTER b SET STORAGE external;
+INSERT INTO toasted SELECT i, array_agg(sin(i * j) ORDER BY j)::real[]::vector, (array_agg(cos(i * j) ORDER BY j) || array_agg(sin(i + j) ORDER BY j))::real[]::halfvec,
+	string_agg((i * j % 7 / 4)::text, '' ORDER BY j)::bit(20000) FROM generate_series(1, 12) i, generate_series(1, 600) j GROUP BY i;
+SELECT count(*), min(pg_column_size(v)) > 2000 AS v, min(pg_column_size(h)) > 2000 AS h, min(pg_column_size(b)) > 2000 AS b, pg_relation_size('toasted') AS pages
+	FROM toasted;
+SELECT count(*), count(*) FILTER (WHERE a.v <-> c.v <> a.v <-> plain.v OR a.v <#> c.v <> a.v <#> plain.v OR a.v <=> c.v <> a.v <=> plain.v
+		OR a.v <+> c.v <> a.v <+> plain.v OR lp_distance(a.v, c.v, 3) <> lp_distance(a.v, plain.v, 3)) AS v,
+		count(*) FILTER (WHERE a.h <-> c.h <> a.h <-> plain.h OR a.h <=> c.h <> a.h <=> plain.h) AS h,
+		count(*) FILTER (WHERE a.b <~> c.b <> a.b <~> plain.b OR a.b <%> c.b <> a.b <%> plain.b) AS b
+	FROM toasted a, toasted c, LATERAL (SELECT c.v::real[]::vector AS v, c.h::real[]::halfvec AS h, c.b::text::bit(20000) AS b OFFSET 0) plain;
+-- one call of many rows, by a table's query
+SELECT count(*) FROM toasted WHERE v <-> (SELECT v FROM toasted WHERE id = 3) = 0;
+SELECT sum((SELECT count(*) FROM toasted a WHERE a.v <-> c.v = 0)) FROM toasted c;
+DROP TABLE toasted;

@@ -5,7 +5,7 @@
  * NOTES
  *	  What stands in a row as it is (no header of one byte, not toasted) is read where it stands. A
  *	  value with a header of one byte is copied to the stack, where the server's own way would take
- *	  memory and give it back.
+ *	  memory and give it back. Nothing stays allocated, but for a toasted second argument.
  */
 #ifndef ANN_TYPES_ARGUMENT_H
 #define ANN_TYPES_ARGUMENT_H
@@ -81,11 +81,41 @@ ann_argument_of_row(Datum datum, AnnRoom *room)
 	return value;
 }
 
+/*
+ * The value of a toast pointer, in memory of the function's call that lasts as long as this and
+ * keeps the last one: of the same pointer it is there already. A row that a snapshot shows keeps
+ * its pointer's value.
+ */
+extern void *ann_argument_kept(FmgrInfo *function, struct varlena *value);
+
+/*
+ * The same of an argument that is the same for all rows, as a rule: a query, which may come from a
+ * table and be toasted there. Done with it is ann_argument_of_all_done().
+ */
+static ANN_INLINE void *
+ann_argument_of_all(FunctionCallInfo fcinfo, int number, AnnRoom *room)
+{
+	Datum datum = PG_GETARG_DATUM(number);
+
+	if (unlikely(VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(datum)) && fcinfo->flinfo != NULL))
+		return ann_argument_kept(fcinfo->flinfo, (struct varlena *) DatumGetPointer(datum));
+	return ann_argument(datum, room);
+}
+
 static ANN_INLINE void
 ann_argument_done(void *argument, Datum datum, AnnRoom *room)
 {
 	if (unlikely(argument != DatumGetPointer(datum) && argument != (void *) room))
 		pfree(argument);
+}
+
+static ANN_INLINE void
+ann_argument_of_all_done(FunctionCallInfo fcinfo, int number, void *argument, AnnRoom *room)
+{
+	Datum datum = PG_GETARG_DATUM(number);
+
+	if (likely(!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(datum)) || fcinfo->flinfo == NULL))
+		ann_argument_done(argument, datum, room);
 }
 
 #endif

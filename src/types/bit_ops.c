@@ -71,13 +71,13 @@ ann_hamming_distance(PG_FUNCTION_ARGS)
 {
 	AnnRoom room[2];
 	VarBit *a = ann_argument_of_row(PG_GETARG_DATUM(0), &room[0]);
-	VarBit *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
+	VarBit *b = ann_argument_of_all(fcinfo, 1, &room[1]);
 	uint64 different;
 
 	check_lengths(a, b);
 	different = ann_kernels->bits_different(VARBITS(a), VARBITS(b), VARBITBYTES(a));
 	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
-	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
+	ann_argument_of_all_done(fcinfo, 1, b, &room[1]);
 	PG_RETURN_FLOAT8((double) different);
 }
 
@@ -92,12 +92,12 @@ ann_jaccard_distance(PG_FUNCTION_ARGS)
 {
 	AnnRoom room[2];
 	VarBit *a = ann_argument_of_row(PG_GETARG_DATUM(0), &room[0]);
-	VarBit *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
+	VarBit *b = ann_argument_of_all(fcinfo, 1, &room[1]);
 	uint64_t counts[2];
 
 	check_lengths(a, b);
 	ann_kernels->bits_common(VARBITS(a), VARBITS(b), VARBITBYTES(a), counts);
 	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
-	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
+	ann_argument_of_all_done(fcinfo, 1, b, &room[1]);
 	PG_RETURN_FLOAT8(jaccard((double) counts[0], (double) counts[1]));
 }

@@ -66,13 +66,13 @@ distance_of_args(FunctionCallInfo fcinfo, HalvesDistance distance)
 {
 	AnnRoom room[2];
 	HalfVector *a = ann_argument_of_row(PG_GETARG_DATUM(0), &room[0]);
-	HalfVector *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
+	HalfVector *b = ann_argument_of_all(fcinfo, 1, &room[1]);
 	double result;
 
 	ann_halfvec_check_same_dim(a, b);
 	result = distance(a->x, b->x, a->dim);
 	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
-	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
+	ann_argument_of_all_done(fcinfo, 1, b, &room[1]);
 	return result;
 }
 

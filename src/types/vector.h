@@ -79,13 +79,13 @@ ann_vector_distance_of_args(FunctionCallInfo fcinfo, AnnFloatsDistance distance)
 {
 	AnnRoom room[2];
 	Vector *a = ann_argument_of_row(PG_GETARG_DATUM(0), &room[0]);
-	Vector *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
+	Vector *b = ann_argument_of_all(fcinfo, 1, &room[1]);
 	double result;
 
 	ann_vector_check_same_dims(a, b);
 	result = distance(a->x, b->x, a->dim);
 	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
-	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
+	ann_argument_of_all_done(fcinfo, 1, b, &room[1]);
 	return result;
 }
 

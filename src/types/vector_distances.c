@@ -133,7 +133,7 @@ ann_lp_distance(PG_FUNCTION_ARGS)
 {
 	AnnRoom room[2];
 	Vector *a = ann_argument(PG_GETARG_DATUM(0), &room[0]);
-	Vector *b = ann_argument(PG_GETARG_DATUM(1), &room[1]);
+	Vector *b = ann_argument_of_all(fcinfo, 1, &room[1]);
 	double p = PG_GETARG_FLOAT8(2);
 	double result;
 
@@ -142,6 +142,6 @@ ann_lp_distance(PG_FUNCTION_ARGS)
 	ann_vector_check_same_dims(a, b);
 	result = isinf(p) ? linf(a->x, b->x, a->dim) : minkowski(a->x, b->x, a->dim, p);
 	ann_argument_done(a, PG_GETARG_DATUM(0), &room[0]);
-	ann_argument_done(b, PG_GETARG_DATUM(1), &room[1]);
+	ann_argument_of_all_done(fcinfo, 1, b, &room[1]);
 	PG_RETURN_FLOAT8(result);
 }
