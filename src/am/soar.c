@@ -224,10 +224,10 @@ static void
 count_entries(Measure *measure, Leaves *leaves)
 {
 	AnnBuilder *builder = measure->builder;
-	uint32 num = population_rows(&builder->sample);
+	int num = (int) population_rows(&builder->sample);
 	uint32 *found = palloc(sizeof(uint32) * 2 * leaves->room);
 
-	for (uint32 first = 0; first < num; first += leaves->room)
+	for (int first = 0; first < num; first += leaves->room)
 	{
 		int count = Min(num - first, leaves->room);
 
