@@ -214,9 +214,8 @@ ann_assign_batch(uint32_t num_parents, size_t num_rows)
 	return batch < num_rows ? batch : num_rows;
 }
 
-/* The most children of one parent. */
-static uint32_t
-most_children(const AnnCentroids *set)
+uint32_t
+ann_most_children(const AnnCentroids *set)
 {
 	uint32_t most = 0;
 
@@ -437,7 +436,7 @@ ann_assign_rows(const AnnCentroids *set, const float *rows, size_t row_stride, s
 	AnnArena arena;
 
 	ann_arena_init(&arena, workspace);
-	assignment_take(&work, &arena, set->dim, set->num_parents, most_children(set), num_rows);
+	assignment_take(&work, &arena, set->dim, set->num_parents, ann_most_children(set), num_rows);
 	if (choose_beams(&work))
 		return true;
 	group_visits(&work);
@@ -461,7 +460,7 @@ ann_assign_rows(const AnnCentroids *set, const float *rows, size_t row_stride, s
 size_t
 ann_centroids_assign_workspace_size(const AnnCentroids *set, int num_rows)
 {
-	return ann_assign_workspace_size(set->dim, set->num_parents, most_children(set),
+	return ann_assign_workspace_size(set->dim, set->num_parents, ann_most_children(set),
 									 (size_t) num_rows);
 }
 
@@ -563,7 +562,8 @@ ann_centroids_near(const AnnCentroids *set, const float *rows, size_t row_stride
 	AnnArena arena;
 
 	ann_arena_init(&arena, workspace);
-	assignment_take(&work, &arena, set->dim, set->num_parents, most_children(set), work.num_rows);
+	assignment_take(&work, &arena, set->dim, set->num_parents, ann_most_children(set),
+					work.num_rows);
 	(void) choose_beams(&work); /* without a meter nothing stops it */
 	group_visits(&work);
 	for (size_t i = 0; i < work.num_rows; i++)

@@ -73,6 +73,9 @@ extern bool ann_gather_nearest(AnnGather *gather, const float *centroids, size_t
 /* Parents of a set of that many centroids, about the square root. */
 extern uint32_t ann_num_parents(uint32_t num_centroids);
 
+/* The most children of one parent. */
+extern uint32_t ann_most_children(const AnnCentroids *set);
+
 /*
  * ann_centroids_assign with a meter (NULL: no poll), for any set of at most these sizes, each row
  * looking into the `beam` nearest parents, 1 to ANN_KMEANS_BEAM.

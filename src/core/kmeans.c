@@ -288,18 +288,17 @@ seat_children(Kmeans *kmeans, AnnCentroids *set)
 	AnnKmeansCounts *counts = shared->counts;
 	uint32_t num = 0;
 
-	counts->most_seats = counts->most_rows = 0;
+	counts->most_rows = 0;
 	for (uint32_t p = 0; p < set->num_parents; p++)
 	{
-		uint32_t seats = shared->seats[p];
 		uint32_t num_rows = shared->first_row[p + 1] - shared->first_row[p];
 
-		counts->most_seats = seats > counts->most_seats ? seats : counts->most_seats;
 		counts->most_rows = num_rows > counts->most_rows ? num_rows : counts->most_rows;
 		set->first_child[p] = num;
-		num += seats;
+		num += shared->seats[p];
 	}
 	set->first_child[set->num_parents] = num;
+	counts->most_seats = ann_most_children(set);
 }
 
 /* Lloyd within each parent. True: stop. */
@@ -371,16 +370,9 @@ refine(Kmeans *kmeans, AnnCentroids *set, int pass)
 	AnnLloyd *lloyd = &kmeans->lloyd;
 	const AnnKmeansShared *shared = &kmeans->shared;
 	size_t batch = ann_kmeans_batch(kmeans->params, kmeans->num_rows);
-	uint32_t most = 0;
 	double energy = 0;
 
-	for (uint32_t p = 0; p < set->num_parents; p++)
-	{
-		uint32_t num = set->first_child[p + 1] - set->first_child[p];
-
-		most = num > most ? num : most;
-	}
-	shared->counts->most_seats = most;
+	shared->counts->most_seats = ann_most_children(set);
 	if (run_step(kmeans, set, ANN_KMEANS_LEAVES,
 				 (uint32_t) ((kmeans->num_rows + batch - 1) / batch), kmeans->num_rows))
 		return true;

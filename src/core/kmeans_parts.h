@@ -31,7 +31,7 @@ typedef struct AnnKmeansShared
 extern void ann_kmeans_shared_take(AnnKmeansShared *shared, AnnArena *arena,
 								   const AnnKmeansParams *params, size_t num_rows);
 
-/* Parents, and rows at a time, of a training of these sizes. */
+/* Rows of a batch, in a training of these sizes. */
 extern size_t ann_kmeans_batch(const AnnKmeansParams *params, size_t num_rows);
 
 /*
