@@ -217,12 +217,6 @@ extern AnnParallel *ann_parallel_begin(AnnBuilder *builder);
 extern Tuplesortstate *ann_parallel_code(AnnParallel *parallel);
 extern void ann_parallel_end(AnnParallel *parallel);
 
-/*
- * What a parallel worker does first: shows the leader's query, and sees that both have the same
- * kernels, by their name.
- */
-extern void ann_worker_begin(const char *query, uint64 query_id, const char *simd);
-
 /* neighbours.c, calibrate.c */
 extern struct AnnCalibrator *
 ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *tids, int num);

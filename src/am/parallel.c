@@ -22,27 +22,23 @@
 #include "catalog/index.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/condition_variable.h"
 #include "storage/spin.h"
-#include "tcop/tcopprot.h"
-#include "utils/backend_status.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 #include "am/build.h"
-#include "core/kernels.h"
+#include "am/worker.h"
 #include "core/work.h"
 
 #define KEY_SHARED UINT64CONST(0x616e6e0000000001)
 #define KEY_SCAN UINT64CONST(0x616e6e0000000002)
 #define KEY_SORT UINT64CONST(0x616e6e0000000003)
 #define KEY_ARRAYS UINT64CONST(0x616e6e0000000004)
-#define KEY_QUERY UINT64CONST(0x616e6e0000000005)
-#define KEY_BUFFER_USAGE UINT64CONST(0x616e6e0000000006)
-#define KEY_WAL_USAGE UINT64CONST(0x616e6e0000000007)
+#define KEY_BUFFER_USAGE UINT64CONST(0x616e6e0000000005)
+#define KEY_WAL_USAGE UINT64CONST(0x616e6e0000000006)
 
 /* How often the leader, its own rows coded, reports what the workers have done. */
 #define REPORT_MS 500
@@ -52,9 +48,7 @@ typedef struct Shared
 	Oid heap;
 	Oid index;
 	bool concurrent;
-	uint64 query_id;
-	char simd[16]; /* name of the leader's kernels */
-	Size memory;   /* of each participant, for its sort and its batch */
+	Size memory; /* of each participant, for its sort and its batch */
 	int num_workers;
 	AnnMetaData meta;
 	AnnModel model;   /* its pointers are the leader's */
@@ -138,8 +132,7 @@ static void
 fill_arrays(const Arrays *arrays, const Shared *shared, const AnnBuilder *builder)
 {
 	const AnnPq *pq = &builder->model->pq;
-	const AnnCentroids *from = &builder->set;
-	Size dim = from->dim;
+	Size dim = builder->set.dim;
 	AnnCentroids set;
 
 	memcpy(arrays->mean, builder->model->mean, sizeof(float) * dim);
@@ -150,12 +143,8 @@ fill_arrays(const Arrays *arrays, const Shared *shared, const AnnBuilder *builde
 	memcpy(arrays->bias, pq->bias, sizeof(float) * ann_pq_bias_floats(pq->num_blocks));
 	memcpy(arrays->queries, builder->queries, sizeof(float) * dim * shared->num_queries);
 	memcpy(arrays->query_tids, builder->query_tids, sizeof(AnnTid) * shared->num_queries);
-	attach_set(&set, from, shared->room, arrays);
-	memcpy(set.parents, from->parents, sizeof(float) * dim * from->num_parents);
-	memcpy(set.parent_bias, from->parent_bias, sizeof(float) * from->num_parents);
-	memcpy(set.first_child, from->first_child, sizeof(uint32) * (from->num_parents + 1));
-	memcpy(set.centroids, from->centroids, sizeof(float) * dim * from->num_centroids);
-	memcpy(set.centroid_bias, from->centroid_bias, sizeof(float) * from->num_centroids);
+	attach_set(&set, &builder->set, shared->room, arrays);
+	ann_centroids_copy(&set, &builder->set);
 }
 
 static void
@@ -168,8 +157,6 @@ init_shared(Shared *shared, const AnnBuilder *builder, int num_workers)
 	shared->heap = RelationGetRelid(builder->heap);
 	shared->index = RelationGetRelid(builder->index);
 	shared->concurrent = builder->index_info->ii_Concurrent;
-	shared->query_id = pgstat_get_my_query_id();
-	strlcpy(shared->simd, ann_kernels->name, sizeof(shared->simd));
 	shared->num_workers = num_workers;
 	shared->meta = builder->meta;
 	shared->model = *builder->model;
@@ -218,8 +205,7 @@ fill_memory(AnnParallel *parallel, const Shared *shared, Size arrays_size)
 	tuplesort_initialize_shared(parallel->sort, shared->num_workers + 1, context->seg);
 	(void) take_arrays(&parallel->arrays, shared, insert(context, KEY_ARRAYS, arrays_size));
 	fill_arrays(&parallel->arrays, shared, builder);
-	if (debug_query_string != NULL)
-		strcpy(insert(context, KEY_QUERY, strlen(debug_query_string) + 1), debug_query_string);
+	ann_worker_tell(context);
 	parallel->buffer_usage = insert(context, KEY_BUFFER_USAGE, mul_size(sizeof(BufferUsage), num));
 	parallel->wal_usage = insert(context, KEY_WAL_USAGE, mul_size(sizeof(WalUsage), num));
 }
@@ -260,7 +246,7 @@ ann_parallel_begin(AnnBuilder *builder)
 	estimate(context, table_parallelscan_estimate(builder->heap, parallel->snapshot));
 	estimate(context, tuplesort_estimate_shared(shared.num_workers + 1));
 	estimate(context, arrays_size);
-	estimate(context, debug_query_string == NULL ? 0 : strlen(debug_query_string) + 1);
+	ann_worker_estimate(context);
 	estimate(context, mul_size(sizeof(BufferUsage), shared.num_workers));
 	estimate(context, mul_size(sizeof(WalUsage), shared.num_workers));
 	InitializeParallelDSM(context);
@@ -376,20 +362,6 @@ ann_parallel_end(AnnParallel *parallel)
 
 /* ---- a worker ---- */
 
-void
-ann_worker_begin(const char *query, uint64 query_id, const char *simd)
-{
-	debug_query_string = query;
-	pgstat_report_activity(STATE_RUNNING, query);
-	pgstat_report_query_id(query_id, false);
-	/*
-	 * The settings are the leader's, hence the kernels, which decide about the last bit of a float.
-	 */
-	if (strcmp(simd, ann_kernels->name) != 0)
-		elog(ERROR, "a worker has other kernels (%s) than its leader (%s)", ann_kernels->name,
-			 simd);
-}
-
 /* A builder like the leader's, its arrays those in shared memory. */
 static void
 attach_builder(AnnBuilder *builder, const Shared *shared, const Arrays *arrays, Relation heap,
@@ -445,7 +417,7 @@ ann_parallel_work(dsm_segment *segment, shm_toc *toc)
 	BufferUsage *buffer_usage = shm_toc_lookup(toc, KEY_BUFFER_USAGE, false);
 	WalUsage *wal_usage = shm_toc_lookup(toc, KEY_WAL_USAGE, false);
 
-	ann_worker_begin(shm_toc_lookup(toc, KEY_QUERY, true), shared->query_id, shared->simd);
+	ann_worker_begin(toc);
 	tuplesort_attach_shared(shared_sort, segment);
 	InstrStartParallelQuery();
 	work(shared, shared_sort, toc);

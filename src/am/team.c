@@ -15,22 +15,18 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/condition_variable.h"
 #include "storage/dsm.h"
 #include "storage/spin.h"
-#include "tcop/tcopprot.h"
-#include "utils/backend_status.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/wait_event.h"
 
 #include "am/build.h"
-#include "core/kernels.h"
+#include "am/worker.h"
 #include "core/work.h"
 
 #define KEY_SHARED UINT64CONST(0x616e6e0000000101)
-#define KEY_QUERY UINT64CONST(0x616e6e0000000102)
 
 /* A smaller sample is trained on before a worker has started. */
 #define MIN_SAMPLE_BYTES (2 * 1024 * 1024)
@@ -40,8 +36,6 @@
 
 typedef struct Shared
 {
-	uint64 query_id;
-	char simd[16]; /* name of the leader's kernels */
 	dsm_handle sample;
 	dsm_handle centroids;
 	AnnKmeansParams params; /* its pointers are the leader's */
@@ -298,11 +292,8 @@ static void
 init_shared(AnnTeam *team, const AnnKmeansParams *params)
 {
 	Shared *shared = shm_toc_allocate(team->context->toc, sizeof(Shared));
-	char *query;
 
 	memset(shared, 0, sizeof(*shared));
-	shared->query_id = pgstat_get_my_query_id();
-	strlcpy(shared->simd, ann_kernels->name, sizeof(shared->simd));
 	shared->sample = dsm_segment_handle(team->builder->sample.segment);
 	shared->centroids = dsm_segment_handle(team->centroids);
 	shared->params = *params;
@@ -311,12 +302,7 @@ init_shared(AnnTeam *team, const AnnKmeansParams *params)
 	ConditionVariableInit(&shared->work);
 	ConditionVariableInit(&shared->done);
 	shm_toc_insert(team->context->toc, KEY_SHARED, shared);
-	if (debug_query_string != NULL)
-	{
-		query = shm_toc_allocate(team->context->toc, strlen(debug_query_string) + 1);
-		strcpy(query, debug_query_string);
-		shm_toc_insert(team->context->toc, KEY_QUERY, query);
-	}
+	ann_worker_tell(team->context);
 	join(&team->leader, shared, team->builder->sample.rows, dsm_segment_address(team->centroids),
 		 params->watch);
 	team->leader.is_leader = true;
@@ -338,7 +324,6 @@ ann_team_begin(AnnBuilder *builder, AnnKmeansParams *params, AnnCentroids *set)
 {
 	dsm_segment *centroids = NULL;
 	AnnTeam *team;
-	shm_toc_estimator *estimator;
 
 	if (builder->sample.segment != NULL)
 		centroids = create_segment(
@@ -350,11 +335,9 @@ ann_team_begin(AnnBuilder *builder, AnnKmeansParams *params, AnnCentroids *set)
 	team->centroids = centroids;
 	EnterParallelMode();
 	team->context = CreateParallelContext("ann", "ann_team_work", builder->num_workers);
-	estimator = &team->context->estimator;
-	shm_toc_estimate_chunk(estimator, sizeof(Shared));
-	shm_toc_estimate_chunk(estimator,
-						   debug_query_string == NULL ? 0 : strlen(debug_query_string) + 1);
-	shm_toc_estimate_keys(estimator, 2);
+	shm_toc_estimate_chunk(&team->context->estimator, sizeof(Shared));
+	shm_toc_estimate_keys(&team->context->estimator, 1);
+	ann_worker_estimate(team->context);
 	InitializeParallelDSM(team->context);
 	if (team->context->seg != NULL)
 	{
@@ -387,9 +370,7 @@ ann_team_end(AnnTeam *team, AnnCentroids *set)
 	ConditionVariableBroadcast(&shared->work);
 	ann_centroids_init(set, ann_builder_alloc(team->builder, size), params->dim,
 					   params->num_centroids);
-	memcpy(set->parents, trained.parents, size);
-	set->num_parents = trained.num_parents;
-	set->num_centroids = trained.num_centroids;
+	ann_centroids_copy(set, &trained);
 	WaitForParallelWorkersToFinish(team->context);
 	release(team);
 }
@@ -425,7 +406,7 @@ ann_team_work(dsm_segment *segment, shm_toc *toc)
 	dsm_segment *centroids;
 	Member member;
 
-	ann_worker_begin(shm_toc_lookup(toc, KEY_QUERY, true), shared->query_id, shared->simd);
+	ann_worker_begin(toc);
 	sample = attach(shared->sample);
 	centroids = attach(shared->centroids);
 	join(&member, shared, dsm_segment_address(sample), dsm_segment_address(centroids), &watch);

@@ -95,6 +95,20 @@ ann_centroids_init(AnnCentroids *set, void *memory, int dim, uint32_t num_centro
 }
 
 void
+ann_centroids_copy(AnnCentroids *to, const AnnCentroids *from)
+{
+	size_t row = sizeof(float) * (size_t) from->dim;
+
+	to->num_parents = from->num_parents;
+	to->num_centroids = from->num_centroids;
+	memcpy(to->parents, from->parents, row * from->num_parents);
+	memcpy(to->parent_bias, from->parent_bias, sizeof(float) * from->num_parents);
+	memcpy(to->first_child, from->first_child, sizeof(uint32_t) * (from->num_parents + 1));
+	memcpy(to->centroids, from->centroids, row * from->num_centroids);
+	memcpy(to->centroid_bias, from->centroid_bias, sizeof(float) * from->num_centroids);
+}
+
+void
 ann_centroids_rebias(AnnCentroids *set)
 {
 	size_t dim = (size_t) set->dim;

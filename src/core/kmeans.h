@@ -82,6 +82,9 @@ extern size_t ann_centroids_size(int dim, uint32_t num_centroids);
  */
 extern void ann_centroids_init(AnnCentroids *set, void *memory, int dim, uint32_t num_centroids);
 
+/* Copies counts and what they count into arrays elsewhere, which have room for it. */
+extern void ann_centroids_copy(AnnCentroids *to, const AnnCentroids *from);
+
 /* Bytes of workspace that ann_kmeans_train and ann_kmeans_flat need. */
 extern size_t ann_kmeans_workspace_size(const AnnKmeansParams *params, size_t num_rows);
 
