@@ -2,12 +2,17 @@
 
 -- Every function is in C, so that no search_path of a caller can change its meaning. C symbols are
 -- ann_<SQL name>, of a synonym that of the other name.
+--
+-- Whoever may create objects in the schema that the extension is put into may have put some there before, and
+-- the server takes those whose arguments fit exactly before its own: what this script calls is either qualified
+-- or takes arguments of just the types that it gets.
 
 -- pgvector's types have the same names
 DO $$
 DECLARE
 	found text := (SELECT typname FROM pg_catalog.pg_type
-		WHERE typnamespace OPERATOR(pg_catalog.=) pg_catalog.current_schema()::pg_catalog.regnamespace
+		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) typnamespace
+		WHERE nspname OPERATOR(pg_catalog.=) pg_catalog.current_schema()
 			AND typname OPERATOR(pg_catalog.=) ANY ('{vector,halfvec,sparsevec}'::pg_catalog.name[])
 		ORDER BY typname USING OPERATOR(pg_catalog.<) LIMIT 1);
 BEGIN
@@ -604,7 +609,7 @@ COMMENT ON FUNCTION ann_index_health(regclass) IS 'how far an index is from a ne
 
 -- One row for each annivf index whose table the user may read; each reads all of its index.
 CREATE VIEW ann_indexes AS
-	SELECT n.nspname AS schemaname, t.relname AS tablename, c.relname AS indexname, c.oid::regclass AS index,
+	SELECT n.nspname AS schemaname, t.relname AS tablename, c.relname AS indexname, c.oid::pg_catalog.regclass AS index,
 		c.reloptions AS options, pg_catalog.pg_relation_size(c.oid) AS size,
 		i.distance_measure, i.dims, i.is_trained, i.num_tuples, i.exact_rows, i.null_rows, i.num_leaves,
 		i.num_leaves_to_search, i.num_reordering_candidates, i.dimensions_per_block, i.rotated, i.soar_lambda,
@@ -621,7 +626,7 @@ CREATE VIEW ann_indexes AS
 				THEN 'rows wait in the exact leaf, which every query reads: VACUUM the table'
 			WHEN -h.inserts_since_build > i.num_tuples
 				THEN 'most rows of the time of the build are gone: REINDEX fits it to the others'
-			WHEN h.imbalance_factor > 4
+			WHEN h.imbalance_factor > 4::float8
 				THEN 'leaves are uneven; if rows have changed much since the build: REINDEX'
 			WHEN pg_catalog.pg_stat_get_numscans(c.oid) = 0 THEN 'never used so far'
 			ELSE 'nothing to do'
@@ -631,8 +636,8 @@ CREATE VIEW ann_indexes AS
 		JOIN pg_catalog.pg_am a ON a.oid = c.relam
 		JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		CROSS JOIN LATERAL ann_index_info(c.oid) i
-		CROSS JOIN LATERAL ann_index_health(c.oid) h
+		CROSS JOIN LATERAL ann_index_info(c.oid::pg_catalog.regclass) i
+		CROSS JOIN LATERAL ann_index_health(c.oid::pg_catalog.regclass) h
 	WHERE a.amname = 'annivf' AND c.relkind = 'i' AND x.indisready
 		AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace)
 		AND NOT (c.relpersistence <> 'p' AND pg_catalog.pg_is_in_recovery())

@@ -7,10 +7,10 @@
 -- The two extensions stand in schemas of their own, whatever their names are.
 DO $$
 DECLARE
-	ann text := (SELECT quote_ident(nspname) FROM pg_catalog.pg_extension e
+	ann text := (SELECT pg_catalog.quote_ident(nspname) FROM pg_catalog.pg_extension e
 		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) extnamespace
 		WHERE extname OPERATOR(pg_catalog.=) 'ann');
-	pgvector text := (SELECT quote_ident(nspname) FROM pg_catalog.pg_extension e
+	pgvector text := (SELECT pg_catalog.quote_ident(nspname) FROM pg_catalog.pg_extension e
 		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) extnamespace
 		WHERE extname OPERATOR(pg_catalog.=) 'vector');
 	class record;
