@@ -11,7 +11,6 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -21,6 +20,7 @@
 
 #include "admin/admin.h"
 #include "am/am.h"
+#include "am/owner.h"
 
 /*
  * Asked of the snapshot, as the header that declares RecoveryInProgress() belongs to store/wal.c. A
@@ -103,21 +103,13 @@ ann_admin_scan_rows(Relation heap, Relation index, Snapshot snapshot, IndexBuild
 {
 	IndexInfo *info = BuildIndexInfo(index);
 	TableScanDesc scan;
-	Oid user;
-	int context;
-	int level;
+	AnnOwner owner;
 
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(heap->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
-	level = NewGUCNestLevel();
-	ann_restrict_search_path();
-
+	ann_owner_begin(&owner, heap);
 	info->ii_Concurrent = true; /* as CREATE INDEX CONCURRENTLY: by an MVCC snapshot */
 	scan = table_beginscan_strat(heap, snapshot, 0, NULL, true, false);
 	table_index_build_scan(heap, index, info, false, false, visit, arg, scan);
-
-	AtEOXact_GUC(false, level);
-	SetUserIdAndSecContext(user, context);
+	ann_owner_end(&owner);
 }
 
 void

@@ -35,6 +35,7 @@
 
 #include "admin/codec.h"
 #include "am/am.h"
+#include "am/owner.h"
 #include "am/support.h"
 #include "core/bf16.h"
 #include "store/centroids.h"
@@ -392,9 +393,12 @@ reconstruct(const AnnCodec *codec, TupleTableSlot *slot)
 	Vector *result = NULL;
 	Datum values[INDEX_MAX_KEYS];
 	bool nulls[INDEX_MAX_KEYS];
+	AnnOwner owner;
 
 	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
+	ann_owner_begin(&owner, codec->heap);
 	FormIndexDatum(info, slot, estate, values, nulls);
+	ann_owner_end(&owner);
 	if (!nulls[0])
 	{
 		struct varlena *value = PG_DETOAST_DATUM(values[0]);

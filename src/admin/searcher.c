@@ -4,7 +4,8 @@
  *
  * NOTES
  *	  Rows are those that ORDER BY would return: seen by the statement's snapshot, with the rights
- *	  of the caller. A plan knows the table's row-level security; a function does not, so it refuses
+ *	  of the caller, who has not named the expressions of the index: these run as the table's
+ *	  owner. A plan knows the table's row-level security; a function does not, so it refuses
  *	  where any is in force for the user.
  */
 #include "postgres.h"
@@ -52,6 +53,9 @@ ann_searcher_open(AnnSearcher *searcher, Oid index)
 	searcher->support = ann_support_get(searcher->index);
 	searcher->slot = table_slot_create(searcher->heap, NULL);
 	searcher->index_info = BuildIndexInfo(searcher->index);
+	searcher->as_owner = searcher->index_info->ii_Expressions != NIL;
+	if (searcher->as_owner)
+		ann_owner_begin(&searcher->owner, searcher->heap);
 	searcher->estate = CreateExecutorState();
 	GetPerTupleExprContext(searcher->estate)->ecxt_scantuple = searcher->slot;
 	searcher->row_context =
@@ -64,6 +68,8 @@ ann_searcher_close(AnnSearcher *searcher)
 	ExecDropSingleTupleTableSlot(searcher->slot);
 	FreeExecutorState(searcher->estate);
 	MemoryContextDelete(searcher->row_context);
+	if (searcher->as_owner)
+		ann_owner_end(&searcher->owner);
 	ann_admin_close(searcher->index, searcher->heap, AccessShareLock);
 }
 

@@ -12,6 +12,7 @@
 #include "nodes/execnodes.h"
 
 #include "admin/admin.h"
+#include "am/owner.h"
 #include "am/scan.h"
 
 typedef struct AnnSearcher
@@ -23,6 +24,8 @@ typedef struct AnnSearcher
 	IndexInfo *index_info;
 	EState *estate;
 	MemoryContext row_context; /* reset per row */
+	bool as_owner;             /* the index has expressions, so the searches run as him */
+	AnnOwner owner;
 } AnnSearcher;
 
 /* A row as a search returns it. */

@@ -37,7 +37,6 @@
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -45,6 +44,7 @@
 
 #include "am/build.h"
 #include "am/encode.h"
+#include "am/owner.h"
 #include "am/train.h"
 #include "core/rng.h"
 #include "faultpoint.h"
@@ -482,7 +482,18 @@ not_an_index(Oid oid)
 	ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not an index", name)));
 }
 
-/* Opens an annivf index and its table, locked as VACUUM would; the caller must own the index. */
+/* The caller must own the index. */
+static void
+check_ownership(Oid index)
+{
+	if (!ann_owns_relation(index))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, get_rel_name(index));
+}
+
+/*
+ * Opens an annivf index and its table, locked as VACUUM would. Ownership comes before the lock, so
+ * that nobody can hold up a table of others, and again behind it, as it may have changed meanwhile.
+ */
 static Relation
 open_for_training(Oid index_oid, Relation *heap)
 {
@@ -491,6 +502,7 @@ open_for_training(Oid index_oid, Relation *heap)
 
 	if (!OidIsValid(heap_oid))
 		not_an_index(index_oid);
+	check_ownership(index_oid);
 	*heap = table_open(heap_oid, ShareUpdateExclusiveLock);
 	index = index_open(index_oid, RowExclusiveLock);
 	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam->ambuild != annivf_build)
@@ -499,8 +511,7 @@ open_for_training(Oid index_oid, Relation *heap)
 						index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX
 							? errhint("Train the indexes of the partitions.")
 							: 0));
-	if (!ann_owns_relation(index_oid))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
+	check_ownership(index_oid);
 	return index;
 }
 
@@ -515,22 +526,14 @@ ann_train(PG_FUNCTION_ARGS)
 {
 	Relation heap;
 	Relation index;
-	Oid user;
-	int context;
-	int level;
+	AnnOwner owner;
 	bool trained;
 
 	PreventCommandDuringRecovery("ann_train()");
 	index = open_for_training(PG_GETARG_OID(0), &heap);
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(heap->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
-	level = NewGUCNestLevel();
-	ann_restrict_search_path();
-
+	ann_owner_begin(&owner, heap);
 	trained = ann_train_index(heap, index, 0, true);
-
-	AtEOXact_GUC(false, level);
-	SetUserIdAndSecContext(user, context);
+	ann_owner_end(&owner);
 	index_close(index, RowExclusiveLock);
 	table_close(heap, ShareUpdateExclusiveLock);
 	PG_RETURN_BOOL(trained);
