@@ -28,7 +28,7 @@
  *	  one page is dropped with a NOTICE: it is whole on an index at rest, or while replay is paused.
  *
  *	  Memory: 6 bytes for each block of the index, a bit for each leaf, 8 bytes for each node page,
- *	  and maintenance_work_mem for the sort.
+ *	  the section PARENTS (2 MB at most), and maintenance_work_mem for the sort.
  */
 #include "postgres.h"
 

@@ -68,6 +68,7 @@ typedef struct AnnCheck
 
 	AnnMetaData meta;
 	AnnModel model; /* sizes only, no arrays; number 0: untrained */
+	char *parents;  /* the section PARENTS; NULL: none, or not whole */
 
 	Tuplesortstate *rows;
 	TupleTableSlot *row_in;
@@ -135,8 +136,12 @@ extern void ann_check_tids(AnnCheck *check, bool null_leaf);
 /* ---- verify_rows.c ---- */
 
 extern void ann_check_rows_begin(AnnCheck *check);
-/* Notes a row identifier (flags removed) that was found on a block of the index or in the table. */
-extern void ann_check_row(AnnCheck *check, AnnTid tid, AnnRowPlace place, BlockNumber blkno);
+/*
+ * Notes a row identifier (flags removed) that was found on a block of the index or in the table;
+ * leaf: of an entry in a lane, else ANN_NO_LEAF.
+ */
+extern void
+ann_check_row(AnnCheck *check, AnnTid tid, AnnRowPlace place, BlockNumber blkno, uint32 leaf);
 /* Notes every row of the table that the snapshot sees and the index should hold. */
 extern void ann_check_heap(AnnCheck *check, Snapshot snapshot);
 /* Compares all that was noted. */

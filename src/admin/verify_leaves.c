@@ -132,7 +132,8 @@ check_lanes(AnnCheck *check, BlockNumber blkno, int slot, const AnnBlockHeader *
 							lane);
 		if (is_possible(tid))
 			ann_check_row(check, tid,
-						  flags & ANN_TID_SECONDARY ? ANN_ROW_SECONDARY : ANN_ROW_PRIMARY, blkno);
+						  flags & ANN_TID_SECONDARY ? ANN_ROW_SECONDARY : ANN_ROW_PRIMARY, blkno,
+						  block->leaf);
 	}
 }
 
@@ -267,7 +268,7 @@ check_tids_entries(AnnCheck *check, bool null_leaf, BlockNumber blkno, const Ann
 			ann_check_fault(check, blkno, "I-6", "entry %d of the %s is no row identifier", i,
 							tids_name(null_leaf));
 		else
-			ann_check_row(check, tid, tid_place(check, null_leaf, flags), blkno);
+			ann_check_row(check, tid, tid_place(check, null_leaf, flags), blkno, ANN_NO_LEAF);
 	}
 }
 

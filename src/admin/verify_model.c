@@ -148,12 +148,28 @@ content_fault(const AnnModel *model, uint16 kind, const char *bytes, uint64 done
 	return model->traits->is_bits ? bits_fault(kind, floats, done, num_bytes) : NULL;
 }
 
+/* What is wrong with the parents as they stand together in memory. */
+static const char *
+parents_fault(const AnnModel *model, const char *bytes)
+{
+	const float *floats = (const float *) bytes;
+
+	for (Size i = 0; i < (Size) model->num_parents * model->dim; i++)
+		if (!isfinite(floats[i]))
+			return "a value of the model is not finite";
+	return ann_parents_are_sane(model, ann_parents_numbers(model, bytes)) ? NULL
+																		  : "impossible parents";
+}
+
 /* The pages of a section, their sum, and that they end where it ends. False: they break off. */
 static bool
 walk_section(AnnCheck *check, const AnnSectionData *section)
 {
 	BlockNumber from = ANN_META_BLKNO;
 	BlockNumber blkno = section->first_blkno;
+	bool has_parents =
+		section->kind == ANN_SECTION_PARENTS && check->model.centroid_pq.num_blocks > 0;
+	char *parents = has_parents ? palloc(section->bytes) : NULL; /* up to ANN_MAX_PARENTS_BYTES */
 	const char *fault = NULL;
 	PGAlignedBlock copy;
 	pg_crc32c crc;
@@ -170,12 +186,19 @@ walk_section(AnnCheck *check, const AnnSectionData *section)
 		if (fault == NULL)
 			fault = content_fault(&check->model, section->kind, ann_page_payload(copy.data), done,
 								  part);
+		if (parents != NULL)
+			memcpy(parents + done, ann_page_payload(copy.data), part);
 		from = blkno;
 		blkno = AnnPageGetOpaque(copy.data)->next;
 	}
 	FIN_CRC32C(crc);
 	if (crc != section->checksum)
 		fault = "the checksum is wrong";
+	else if (parents != NULL)
+	{
+		fault = parents_fault(&check->model, parents);
+		check->parents = parents;
+	}
 	if (fault != NULL)
 		ann_check_mismatch(check, section->first_blkno, "I-2", "section %u: %s", section->kind,
 						   fault);

@@ -32,12 +32,16 @@
 
 StaticAssertDecl(ANN_ROW_PLACES <= (1 << PLACE_BITS), "places fit the sort key");
 
-/* What is known of a row: how often it stands where, and the last block of the index for each. */
+/*
+ * What is known of a row: how often it stands where, and for each the last block of the index and
+ * leaf.
+ */
 typedef struct Row
 {
 	int64 number; /* block and offset; -1: none */
 	int64 count[ANN_ROW_PLACES];
 	BlockNumber blkno[ANN_ROW_PLACES];
+	uint32 leaf[ANN_ROW_PLACES];
 } Row;
 
 void
@@ -50,7 +54,7 @@ ann_check_rows_begin(AnnCheck *check)
 	TupleDesc desc = CreateTemplateTupleDesc(2);
 
 	TupleDescInitEntry(desc, 1, "row", INT8OID, -1, 0);
-	TupleDescInitEntry(desc, 2, "block", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "leaf and block", INT8OID, -1, 0);
 	check->row_in = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	check->row_out = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	check->rows = tuplesort_begin_heap(desc, 1, attributes, operators, collations, nulls_first,
@@ -58,14 +62,14 @@ ann_check_rows_begin(AnnCheck *check)
 }
 
 void
-ann_check_row(AnnCheck *check, AnnTid tid, AnnRowPlace place, BlockNumber blkno)
+ann_check_row(AnnCheck *check, AnnTid tid, AnnRowPlace place, BlockNumber blkno, uint32 leaf)
 {
 	TupleTableSlot *slot = check->row_in;
 	int64 block = (int64) tid.block_hi << 16 | tid.block_lo;
 
 	ExecClearTuple(slot);
 	slot->tts_values[0] = Int64GetDatum((block << OFFSET_BITS | tid.offset) << PLACE_BITS | place);
-	slot->tts_values[1] = Int32GetDatum((int32) blkno);
+	slot->tts_values[1] = Int64GetDatum((int64) ((uint64) leaf << 32 | blkno));
 	memset(slot->tts_isnull, false, 2);
 	ExecStoreVirtualTuple(slot);
 	tuplesort_puttupleslot(check->rows, slot);
@@ -77,7 +81,7 @@ static void
 heap_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
 	ann_check_row(arg, ann_tid_from_pointer(tid), isnull[0] ? ANN_ROW_HEAP_NULL : ANN_ROW_HEAP,
-				  InvalidBlockNumber);
+				  InvalidBlockNumber, ANN_NO_LEAF);
 }
 
 void
@@ -123,10 +127,23 @@ check_visible_row(AnnCheck *check, const Row *row)
 	else if (row->count[ANN_ROW_HEAP_NULL] > 0 && with_null == 0)
 		row_problem(check, row, row_block(row, ANN_ROW_PRIMARY, ANN_ROW_EXACT), "I-7",
 					"is NULL and does not stand in the NULL leaf");
-	/* without a primary one, a secondary entry is what a vacuum left of a row that nobody sees */
-	else if (row->count[ANN_ROW_SECONDARY] > 0 && row->count[ANN_ROW_PRIMARY] == 0)
-		row_problem(check, row, row->blkno[ANN_ROW_SECONDARY], "I-7",
-					"has a secondary entry and no primary one");
+}
+
+/* A secondary entry alone is no fault: a vacuum that did not finish has left it of a dead row. */
+static void
+check_secondary(AnnCheck *check, const Row *row)
+{
+	BlockNumber blkno = row->blkno[ANN_ROW_SECONDARY];
+
+	if (row->count[ANN_ROW_SECONDARY] > 1)
+		row_problem(check, row, blkno, "I-7", "has more than one secondary entry");
+	if (row->count[ANN_ROW_PRIMARY] == 0)
+	{
+		if (row->count[ANN_ROW_EXACT] + row->count[ANN_ROW_NULL_LEAF] > 0)
+			row_problem(check, row, blkno, "I-7", "has a secondary entry and no primary one");
+	}
+	else if (row->leaf[ANN_ROW_PRIMARY] == row->leaf[ANN_ROW_SECONDARY])
+		row_problem(check, row, blkno, "I-7", "has both entries in one leaf");
 }
 
 /* All that was noted of one row. */
@@ -139,9 +156,8 @@ check_row(AnnCheck *check, const Row *row, int64 heap_blocks)
 
 	if (entries > 1)
 		row_problem(check, row, last, "I-7", "stands in the index more than once");
-	if (row->count[ANN_ROW_SECONDARY] > 1)
-		row_problem(check, row, row->blkno[ANN_ROW_SECONDARY], "I-7",
-					"has more than one secondary entry");
+	if (row->count[ANN_ROW_SECONDARY] > 0)
+		check_secondary(check, row);
 	if (row->count[ANN_ROW_MOVED] > 0 && row->count[ANN_ROW_PRIMARY] == 0)
 		row_problem(check, row, row->blkno[ANN_ROW_MOVED], "I-8",
 					"is flagged as moved and stands in no leaf");
@@ -175,6 +191,7 @@ ann_check_rows_end(AnnCheck *check)
 		bool isnull;
 		int64 key = DatumGetInt64(slot_getattr(check->row_out, 1, &isnull));
 		int place = key & ((1 << PLACE_BITS) - 1);
+		uint64 where = (uint64) DatumGetInt64(slot_getattr(check->row_out, 2, &isnull));
 
 		CHECK_FOR_INTERRUPTS();
 		if (key >> PLACE_BITS != row.number)
@@ -185,7 +202,8 @@ ann_check_rows_end(AnnCheck *check)
 			row.number = key >> PLACE_BITS;
 		}
 		row.count[place]++;
-		row.blkno[place] = (BlockNumber) DatumGetInt32(slot_getattr(check->row_out, 2, &isnull));
+		row.blkno[place] = (BlockNumber) where;
+		row.leaf[place] = where >> 32;
 	}
 	if (row.number >= 0)
 		check_row(check, &row, heap_blocks);

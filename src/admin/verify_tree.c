@@ -228,9 +228,27 @@ typedef struct CodeWalk
 	const TreeWalk *tree;
 	Size page; /* next entry */
 	uint16 index;
-	uint64 num_blocks;
+	uint32 num_blocks;
+	uint32 num_pages;
 	bool differs;
+	bool pages_differ;
 } CodeWalk;
+
+/* Is a page that the chain has come to the next one of the section PARENTS? Searches go by that. */
+static bool
+is_listed(const CodeWalk *codes, BlockNumber blkno)
+{
+	const AnnCheck *check = codes->tree->check;
+	const AnnModel *model = &check->model;
+	const BlockNumber *pages;
+
+	if (check->parents == NULL)
+		return true;
+	if (codes->num_pages >= ann_centroids_num_pages(model))
+		return false;
+	pages = ann_parents_numbers(model, check->parents) + ann_parents_children(model->num_parents);
+	return pages[codes->num_pages] == blkno;
+}
 
 static void
 check_code_block(CodeWalk *codes, const void *block)
@@ -266,10 +284,14 @@ check_code_page(CodeWalk *codes, BlockNumber blkno, Page page)
 {
 	AnnCheck *check = codes->tree->check;
 	const AnnModel *model = &check->model;
+	uint32 num_blocks = (model->num_leaves - 1) / ANN_BLOCK_LANES + 1;
+	uint32 left = num_blocks - Min(codes->num_blocks, num_blocks);
 	uint32 count = *(uint32 *) ann_page_payload(page);
 	const char *reason;
 
-	if (count == 0 || count > (uint32) model->centroid_slots)
+	codes->pages_differ |= !is_listed(codes, blkno);
+	codes->num_pages++;
+	if (count == 0 || count != Min(left, (uint32) model->centroid_slots))
 	{
 		ann_check_fault(check, blkno, "I-4", "%u blocks of coded centroids", count);
 		codes->differs = true;
@@ -312,6 +334,10 @@ check_centroid_codes(const TreeWalk *tree)
 	if (tree->is_whole && (codes.differs || codes.page < tree->num_pages))
 		ann_check_mismatch(check, check->model.centroid_blkno, "I-4",
 						   "the codes of the centroids do not name the entries of the tree");
+	if (codes.pages_differ)
+		ann_check_mismatch(check, check->model.centroid_blkno, "I-4",
+						   "the pages of the centroids' codes are not those that section %d lists",
+						   ANN_SECTION_PARENTS);
 }
 
 void

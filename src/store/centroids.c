@@ -96,21 +96,26 @@ ann_parents_bytes(const AnnModel *model)
 			   (ann_parents_children(model->num_parents) + (Size) ann_centroids_num_pages(model));
 }
 
+bool
+ann_parents_are_sane(const AnnModel *model, const uint32 *first_child)
+{
+	uint32 num = model->num_parents;
+
+	for (uint32 i = 0; i < num; i++)
+		if (first_child[i] > first_child[i + 1])
+			return false;
+	return num == 0 || (first_child[0] == 0 && first_child[num] == model->num_leaves);
+}
+
 void
 ann_parents_read(Relation index, const AnnSectionData *section, AnnModel *model)
 {
-	const uint32 *first = model->first_child;
-
 	ann_section_read(index, section, model->parents, ann_parents_bytes(model));
+	if (!ann_parents_are_sane(model, model->first_child))
+		ann_page_corrupted(index, section->first_blkno, "impossible parents");
 	for (uint32 i = 0; i < model->num_parents; i++)
-	{
-		if (first[i] > first[i + 1])
-			ann_page_corrupted(index, section->first_blkno, "impossible parents");
 		model->parent_bias[i] =
 			ann_kernels->norm_squared(model->parents + (Size) i * model->dim, model->dim);
-	}
-	if (model->num_parents > 0 && (first[0] != 0 || first[model->num_parents] != model->num_leaves))
-		ann_page_corrupted(index, section->first_blkno, "impossible parents");
 }
 
 /* Parents by distance, nearest first; their numbers stand where a candidate has its row. */

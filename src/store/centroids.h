@@ -77,6 +77,14 @@ ann_parents_children(uint32 num_parents)
  * bytes:
  */
 extern Size ann_parents_bytes(const AnnModel *model);
+/* The numbers behind the floats. */
+static inline const uint32 *
+ann_parents_numbers(const AnnModel *model, const char *section)
+{
+	return (const uint32 *) (section + sizeof(float) * model->num_parents * model->dim);
+}
+/* Do these numbers deal all centroids out to the parents, each to one? */
+extern bool ann_parents_are_sane(const AnnModel *model, const uint32 *first_child);
 /* Reads it into the model's arrays, checked, and computes the norms. */
 extern void ann_parents_read(Relation index, const AnnSectionData *section, AnnModel *model);
 /*

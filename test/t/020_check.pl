@@ -41,7 +41,8 @@ my $node = new_node(
 
 # coded: leaves of several blocks, some on overflow pages, an exact and a NULL leaf of several pages;
 # long: blocks and centroids wider than a page; many: so many leaves that their centroids have codes;
-# twice: rows with a second leaf; untrained: an exact leaf of several pages alone.
+# parents: so many that these have parents; twice: rows with a second leaf, a rotation; untrained: an exact
+# leaf of several pages alone; flat: no codes; taxicab, bits: absolute codes.
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLESPACE one LOCATION '';
 CREATE TABLESPACE two LOCATION '';
@@ -65,7 +66,27 @@ CREATE INDEX many_v ON many USING annivf (v) WITH (num_leaves = 600, training_it
 
 CREATE TABLE twice (id int, v vector(8));
 INSERT INTO twice SELECT row_number() OVER (), x FROM clustered(600, 8, 0.1, 7) x;
-CREATE INDEX twice_v ON twice USING annivf (v) WITH (num_leaves = 7, soar_lambda = 1.5);
+CREATE INDEX twice_v ON twice USING annivf (v)
+	WITH (num_leaves = 7, soar_lambda = 1.5, dimensions_per_block = 2, rotation = on);
+
+CREATE TABLE parents (id int, v vector(3));
+INSERT INTO parents SELECT row_number() OVER (), x FROM clustered(2500, 3, 0.4, 800, 0.1) x;
+CREATE INDEX parents_v ON parents USING annivf (v) WITH (num_leaves = 2200, training_iterations = 1);
+
+CREATE TABLE flat (id int, v vector(6));
+INSERT INTO flat SELECT row_number() OVER (), x FROM clustered(400, 6, 0.6, 5) x;
+CREATE INDEX flat_v ON flat USING annivf (v) WITH (num_leaves = 5, training_iterations = 2, quantizer = flat);
+
+CREATE TABLE taxicab (id int, v vector(6));
+INSERT INTO taxicab SELECT row_number() OVER (), x FROM clustered(400, 6, 0.8, 7) x;
+CREATE INDEX taxicab_v ON taxicab USING annivf (v vector_l1_ops)
+	WITH (num_leaves = 7, training_iterations = 2, dimensions_per_block = 2);
+
+CREATE TABLE bits (id int, v bit(38));
+SELECT setseed(0.9);
+INSERT INTO bits SELECT i, string_agg((random() < 0.3)::int::text, '')::bit(38)
+	FROM generate_series(1, 400) i, generate_series(1, 38) GROUP BY i;
+CREATE INDEX bits_v ON bits USING annivf (v bit_jaccard_ops) WITH (num_leaves = 7, training_iterations = 2);
 
 CREATE TABLE untrained (id int, v vector(3));
 CREATE INDEX untrained_v ON untrained USING annivf (v);
@@ -75,6 +96,8 @@ SQL
 
 # ---- one case
 
+my @names = qw(coded long many parents twice untrained flat taxicab bits);
+my %operator = (taxicab => '<+>', bits => '<%>');
 my %image;    # of each index
 my %place;    # tablespace of each index
 
@@ -132,11 +155,59 @@ sub field
 	return sub { put($_[0], $offset, $format, @values) };
 }
 
-is(check_after($_, sub { }, ', true'), '', "$_: sound") for qw(coded long many twice untrained);
+# What goes wrong when an index is used as it now stands: errors that do not name the damage. Nothing of it is
+# in shared buffers afterwards.
+sub misuses
+{
+	my ($name) = @_;
+	my $operator = $operator{$name} // '<->';
+	my $nearest = "FROM $name ORDER BY v $operator (SELECT v FROM $name WHERE id = 1)";
+	my $err;
+
+	$place{$name} = $place{$name} eq 'one' ? 'two' : 'one';
+	$node->psql(
+		'postgres', "\\set VERBOSITY verbose
+		SET enable_seqscan = off;
+		SET enable_sort = off;
+		SELECT count(*) FROM (SELECT id $nearest LIMIT 10) s;
+		SET ann.num_leaves_to_search = 1000000;
+		SELECT count(*) FROM (SELECT id $nearest) s;
+		RESET ann.num_leaves_to_search;
+		SELECT count(*) FROM ann_leaves('${name}_v');
+		BEGIN;
+		INSERT INTO $name SELECT 0, v FROM $name LIMIT 40;
+		ROLLBACK;
+		INSERT INTO $name VALUES (0, NULL);
+		DELETE FROM $name WHERE id = 0;
+		VACUUM (INDEX_CLEANUP on, TRUNCATE off) $name;
+		SELECT count(*) FROM (SELECT id $nearest LIMIT 10) s;
+		ALTER INDEX ${name}_v SET TABLESPACE $place{$name};",
+		stderr => \$err,
+		on_error_stop => 0,
+		timeout => timeout_seconds());
+	return grep { /ERROR|FATAL|PANIC|server closed/ && !/ERROR:  XX002: index "\w+" is damaged/ } split /\n/, $err;
+}
+
+# One test: the change is reported by one problem and no other, and whatever uses the index then ends as it
+# would without it, or with an error that names damage.
+sub told
+{
+	my ($name, $what, $blkno, $invariant, $problem, $change, $more) = @_;
+	my $out = check_after($name, $change, $more);
+
+	subtest "$name, $what" => sub {
+		like($out, qr/^\Q$blkno|$invariant|\E$problem$/, 'the problem');
+		is(join("\n", misuses($name)), '', 'the index in use');
+	  }
+	  or note($out);
+	return;
+}
+
+is(check_after($_, sub { }, ', true') . join("\n", misuses($_)), '', "$_: sound") for @names;
 
 # Places in an image. Leaves in the order of the first node page.
-my %stride = (coded => 48, many => 40, long => 8, twice => 48);
-my %block_bytes = (coded => 600, many => 520, long => 8, twice => 600);
+my %stride = (coded => 48, many => 40, long => 8, twice => 48, flat => 48, taxicab => 48, bits => 112);
+my %block_bytes = (coded => 600, many => 520, long => 8, twice => 536, flat => 472, taxicab => 520, bits => 632);
 
 sub entry
 {
@@ -151,6 +222,48 @@ sub head
 	my ($name, $i) = @_;
 	my $entry = entry($name, $i);
 	return (get(\$image{$name}, $entry + HEAD, 'L'), get(\$image{$name}, $entry + HEAD_SLOT, 'S'));
+}
+
+# The lanes in use, of all leaves.
+sub lanes
+{
+	my ($name) = @_;
+	my $bytes = \$image{$name};
+	my @lanes;
+
+	for my $blkno (pages_of($bytes, 'leaf'))
+	{
+		for my $slot (0 .. int((NEXT - PAYLOAD) / $block_bytes{$name}) - 1)
+		{
+			my $block = block($name, $blkno, $slot);
+			my $leaf = get($bytes, $block, 'L');
+
+			next if $leaf == 0xffffffff;
+			for my $lane (grep { get($bytes, $block + LIVE, 'L') >> $_ & 1 } 0 .. 31)
+			{
+				my ($hi, $lo, $offset) = get($bytes, $block + ROWS + 6 * $lane, 'SSS');
+				push @lanes,
+				  {
+					blkno => $blkno,
+					block => $block,
+					lane => $lane,
+					leaf => $leaf,
+					row => ($hi << 16 | $lo) . ',' . ($offset & 0x3fff),
+					tid => pack('SSS', $hi, $lo, $offset & 0x3fff),
+					second => $offset >> 15
+				  };
+			}
+		}
+	}
+	return @lanes;
+}
+
+# A lane taken out of use.
+sub erase
+{
+	my ($bytes, $lane) = @_;
+	put($bytes, $lane->{block} + LIVE, 'L', get($bytes, $lane->{block} + LIVE, 'L') & ~(1 << $lane->{lane}));
+	return;
 }
 
 my $coded = \$image{coded};
@@ -195,6 +308,68 @@ reported('coded', 'two pages', '', 'I-1', sub { substr(${ $_[0] }, page(2)) = ''
 		sub { put($_[0], sections($_[0]) + (NUM_SECTIONS - 1) * SECTION_BYTES, 'SSSSL', 200, 1, 0, 0, 1); seal($_[0]) });
 	reported('coded', 'node page: another model', $coded_node, 'I-2', field(page($coded_node) + MODEL, 'L', 5));
 	reported('untrained', 'exact leaf: of a model', 1, 'I-2', field(page(1) + MODEL, 'L', 5));
+	told('coded', 'a section too many, of another model', 0, 'I-2', 'section 2 is of model 99, not of model 1',
+		sub { put($_[0], sections($_[0]) + (NUM_SECTIONS - 1) * SECTION_BYTES, 'SSSSLL', 2, 1, 1, 0, 99, $section); seal($_[0]) });
+	told('coded', 'section: short', 0, 'I-2', 'section 1 has 28 bytes instead of 32',
+		sub { put($_[0], section($_[0], $sections{mean}) + 16, 'Q', 28); seal($_[0]) });
+}
+
+# ---- I-2: what sections say, under checksums that are right
+
+for my $case (
+	[ 'coded', 'mean', 'NaN', 12, 'L', 0x7fc00000, 'a value of the model is not finite' ],
+	[ 'coded', 'codebook', 'infinite', 40, 'L', 0x7f800000, 'a value of the model is not finite' ],
+	[ 'coded', 'calibration', 'z', 0, 'f', -1, 'impossible calibration' ],
+	[ 'coded', 'calibration', 'wide z below z', 4, 'f', 1e-9, 'impossible calibration' ],
+	[ 'coded', 'calibration', 'leaves NaN', 8, 'L', 0x7fc00000, 'impossible calibration' ],
+	[ 'coded', 'calibration', 'beam', 24, 'f', 17, 'impossible calibration' ],
+	[ 'twice', 'rotation', 'infinite', 4 * 13, 'L', 0xff800000, 'a value of the model is not finite' ],
+	[ 'many', 'centroid_codebook', 'NaN', 4, 'L', 0x7fc00000, 'a value of the model is not finite' ],
+	[ 'bits', 'mean', 'not zero', 4 * 37, 'f', 0.5, 'strings of bits with a mean' ],
+	[ 'bits', 'codebook', 'not a bit', 4 * 17, 'f', 0.5, 'codewords that are not those of strings of bits' ])
+{
+	my ($name, $section, $what, $offset, $format, $value, $problem) = @$case;
+	my $blkno = get(\$image{$name}, section(\$image{$name}, $sections{$section}) + 12, 'L');
+	told($name, "$section: $what", $blkno, 'I-2', "section $sections{$section}: $problem",
+		sub { put_in_section($_[0], $sections{$section}, $offset, $format, $value) });
+}
+
+{
+	my $parents = \$image{parents};
+	my $section = get($parents, section($parents, $sections{parents}) + 12, 'L');
+	my $codes = get($parents, section($parents, $sections{centroid_codes}) + 12, 'L');
+	my @pages = pages_of($parents, 'centroid_codes');
+	my $bytes = section_bytes($parents, $sections{parents});
+	my $list = length($bytes) - 4 * @pages;
+	my $num_parents = ($list - 4) / (3 * 4 + 4);
+	my $children = $num_parents * 3 * 4;
+	my $other_pages = "the pages of the centroids' codes are not those that section 8 lists";
+
+	cmp_ok($num_parents, '>', 10, 'parents has parents');
+	is(unpack("x$list L", $bytes), $codes, 'their section lists the pages of codes');
+	for my $case (
+		[ 'a value', 4, 'L', 0x7fc00000, 'a value of the model is not finite' ],
+		[ 'the first child', $children, 'L', 1, 'impossible parents' ],
+		[ 'children out of order', $children + 20, 'L', 2200, 'impossible parents' ],
+		[ 'fewer children', $list - 4, 'L', 2199, 'impossible parents' ])
+	{
+		my ($what, $offset, $format, $value, $problem) = @$case;
+		told('parents', "parents: $what", $section, 'I-2', "section 8: $problem",
+			sub { put_in_section($_[0], $sections{parents}, $offset, $format, $value) });
+	}
+	for my $case (
+		[ 'parents', 'out of order', reverse @pages[ 0, 1 ] ],
+		[ 'parents', 'a page twice', @pages[ 0, 0 ] ],
+		[ 'parents', 'a node page', (pages_of($parents, 'node'))[0] ],
+		[ 'parents', 'past the end', 1_000_000 ],
+		[ 'many', 'out of order, without parents', reverse pages_of(\$image{many}, 'centroid_codes') ])
+	{
+		my ($name, $what, @list) = @$case;
+		my $at = length(section_bytes(\$image{$name}, $sections{parents})) - 4 * pages_of(\$image{$name}, 'centroid_codes');
+		my $first = get(\$image{$name}, section(\$image{$name}, $sections{centroid_codes}) + 12, 'L');
+		told($name, "pages of codes: $what", $first, 'I-4', $other_pages,
+			sub { put_in_section($_[0], $sections{parents}, $at, 'L*', @list) });
+	}
 }
 
 # ---- I-3, leak: pages reached twice or not at all
@@ -251,6 +426,17 @@ reported('coded', 'two pages', '', 'I-1', sub { substr(${ $_[0] }, page(2)) = ''
 	reported('many', 'codes of centroids: another place', $codes, 'I-4', field(page($codes) + PAYLOAD + 8 + ROWS, 'SSS', 0, 9, 9));
 	reported('many', 'codes of centroids: a lane', $codes, 'I-4', field(page($codes) + PAYLOAD + 8 + LIVE, 'L', 0xfffffffe));
 	reported('many', 'codes of centroids: count', $codes, 'I-4', field(page($codes) + PAYLOAD, 'L', 1000));
+	reported('many', 'codes of centroids: a block fewer', $codes, 'I-4', field(page($codes) + PAYLOAD, 'L', 14));
+	for my $case (
+		[ 'b NaN', FACTOR_B, 'L', 0x7fc00000, 'factor b is not a number' ],
+		[ 's infinite', FACTOR_S, 'S', 0x7f80, 'factor s is not finite' ],
+		[ 'err NaN', FACTOR_ERR, 'S', 0x7fc0, 'factor err is not a number' ],
+		[ 'flags', FLAGS, 'S', 1, "unknown flags in a block's header" ])
+	{
+		my ($what, $offset, $format, $value, $problem) = @$case;
+		told('many', "codes of centroids: $what", $codes, 'I-4', "codes of centroids, slot 2: $problem",
+			field(page($codes) + PAYLOAD + 8 + 2 * $block_bytes{many} + $offset, $format, $value));
+	}
 }
 
 # ---- I-5: chains of blocks
@@ -273,6 +459,9 @@ reported('coded', 'two pages', '', 'I-1', sub { substr(${ $_[0] }, page(2)) = ''
 	reported('long', 'codes: another kind', $body, 'I-5', field(page($body) + KIND, 'S', 3));
 	reported('long', 'codes: past the end', $long_head, 'I-5', field(page($long_head) + PAYLOAD + 16, 'L', 1_000_000));
 	reported('long', 'codes: of no block', num_pages(\$image{long}), 'leak', sub { ${ $_[0] } .= substr(${ $_[0] }, page($body), BLCKSZ) });
+	my $last = get(\$image{long}, page($long_head) + PAYLOAD + 16, 'L');
+	$last = get(\$image{long}, page($last) + NEXT, 'L') while get(\$image{long}, page($last) + NEXT, 'L') != 0xffffffff;
+	told('long', 'codes: go on', $last, 'I-5', "the codes of block $long_head go on past their end", field(page($last) + NEXT, 'L', 1));
 	reported('long', 'codes: cut', $body, 'I-5', field(page($body) + NEXT, 'L', 0xffffffff));
 }
 
@@ -290,6 +479,37 @@ for my $case (
 {
 	my ($what, $offset, @change) = @$case;
 	reported('coded', $what, $head_page, 'I-6', field($head + $offset, @change));
+}
+told('coded', 'row of a great block', $head_page, 'I-6', 'row \(4294967294,16383\) is past the end of the table',
+	field($head + ROWS, 'SSS', 0xffff, 0xfffe, 0x3fff));
+
+{
+	my $code = 'lane 0: a row of a flat index has the factors of a code';
+	my $scale = 'lane 0: the scale of an absolute code is not 1';
+	my $b = 'lane 0: factor b of an absolute code is impossible';
+	my ($blkno, $slot) = head('bits', 0);
+	my $bits = block('bits', $blkno, $slot);
+	my $count = get(\$image{bits}, $bits + FACTOR_B, 'f');
+	my $last = ROWS + 6 * 32 + 9 * 16;    # codes of the last two bits of lane 0
+
+	for my $case (
+		[ 'flat', 'b', FACTOR_B, 'f', 1, $code ],
+		[ 'flat', 's', FACTOR_S, 'S', 0x3f80, $code ],
+		[ 'flat', 'err', FACTOR_ERR, 'S', 0x3f80, $code ],
+		[ 'taxicab', 's', FACTOR_S, 'S', 0x4000, $scale ],
+		[ 'taxicab', 'b', FACTOR_B, 'f', 1, $b ],
+		[ 'bits', 's', FACTOR_S, 'S', 0, $scale ],
+		[ 'bits', 'err', FACTOR_ERR, 'S', 0x3f80, 'lane 0: the code of a string of bits has an error' ],
+		[ 'bits', 'b below zero', FACTOR_B, 'f', -1, $b ],
+		[ 'bits', 'b above the number of bits', FACTOR_B, 'f', 39, $b ],
+		[ 'bits', 'b of another string', FACTOR_B, 'f', $count + 1, 'lane 0: a string of bits is counted wrongly' ],
+		[ 'bits', 'more bits than there are', $last, 'C', get(\$image{bits}, $bits + $last, 'C') | 8,
+			'lane 0: a string of bits goes on past its end' ])
+	{
+		my ($name, $what, $offset, $format, $value, $problem) = @$case;
+		my ($at, $in) = head($name, 0);
+		told($name, $what, $at, 'I-6', "slot $in, $problem", field(block($name, $at, $in) + $offset, $format, $value));
+	}
 }
 reported('untrained', 'exact leaf: row identifier without an offset', 1, 'I-6', field(page(1) + TIDS, 'SSS', 0, 0, 0))
   if get(\$image{untrained}, page(1) + PAYLOAD, 'S') > 0;
@@ -314,6 +534,35 @@ reported('untrained', 'exact leaf: row identifier without an offset', 1, 'I-6', 
 	my @second = grep { get(\$image{twice}, $rows + $_ * 6 + 4, 'S') & 0x8000 } 0 .. 31;
 	reported('twice', 'a row with two secondary entries', $twice_page, 'I-7',
 		field($rows + $second[0] * 6, 'a*', substr($image{twice}, $rows + $second[1] * 6, 6)));
+	{
+		my @all = lanes('twice');
+		my %second = map { $_->{row} => $_ } grep { $_->{second} } @all;
+		my ($first) = grep { !$_->{second} && $second{ $_->{row} } } @all;
+		my $second = $second{ $first->{row} };
+		my ($other) = grep { $_->{second} && $_->{leaf} == $first->{leaf} } @all;
+		my $this = "row \\($first->{row}\\)";
+
+		isnt($first->{leaf}, $second->{leaf}, 'the entries of a row stand in two leaves');
+		told('twice', 'a row with both entries in one leaf', $other->{blkno}, 'I-7', "$this has both entries in one leaf",
+			sub {
+				erase($_[0], $second);
+				put($_[0], $other->{block} + ROWS + 6 * $other->{lane}, 'SSS',
+					unpack('SS', $first->{tid}), unpack('x4S', $first->{tid}) | 0x8000);
+			});
+		for my $leaf (1, 2)
+		{
+			told('twice', 'a secondary entry beside one of ' . ($leaf == 1 ? 'the exact leaf' : 'the NULL leaf'),
+				$second->{blkno}, 'I-7', "$this has a secondary entry and no primary one",
+				sub {
+					erase($_[0], $first);
+					put($_[0], page($leaf) + PAYLOAD, 'S', 1);
+					put($_[0], page($leaf) + TIDS, 'a*', $first->{tid});
+				});
+		}
+		told('twice', 'a secondary entry alone, of a row that is there', '', 'I-7', "$this is not in the index",
+			sub { erase($_[0], $first) }, ', true');
+		reported('twice', 'a secondary entry alone', '', '', sub { erase($_[0], $first) });
+	}
 	reported('coded', 'a row in a leaf and in the exact leaf', $exact[0], 'I-7', field($exact, 'a*', $row));
 	reported('coded', 'a row in a leaf and in the NULL leaf', $null[0], 'I-7', field($null, 'a*', $row));
 	reported('coded', 'a row that is missing', '', '', field($head + LIVE, 'L', $live & ~1));
@@ -326,6 +575,13 @@ reported('untrained', 'exact leaf: row identifier without an offset', 1, 'I-6', 
 		}, ', true');
 	reported('coded', 'NULL leaf cut', '\d+', 'I-3 I-9', field(page(2) + NEXT, 'L', 0xffffffff));
 	reported('coded', 'NULL leaf: past the end', 2, 'I-7', field(page(2) + NEXT, 'L', 1_000_000));
+	for my $leaf (1, 2)
+	{
+		my $page = get(\$image{untrained}, page($leaf) + NEXT, 'L');
+		my $which = $leaf == 1 ? 'exact leaf' : 'NULL leaf';
+		told('untrained', "$which: too many entries behind its head", $page, 'I-7', "1358 entries on a page of the $which",
+			field(page($page) + PAYLOAD, 'S', 1358));
+	}
 	reported('coded', 'NULL leaf: another kind', $null[-1], 'I-7', field(page($null[-1]) + KIND, 'S', 8));
 	reported('coded', 'exact leaf leads to the NULL leaf', $null[0], 'I-7', field(page($exact[-1]) + NEXT, 'L', $null[0]));
 
@@ -396,7 +652,7 @@ for my $name (qw(coded long many untrained))
 	is(join("\n", @errors), '', "$name: random damage raises no error");
 	note("$noticed of " . $times . ' changes noticed');
 }
-check_after($_, sub { }) for qw(coded long many twice untrained);
+check_after($_, sub { }) for @names;
 
 # ---- beside writers
 
@@ -473,7 +729,7 @@ sub on_standby
 
 	$node->safe_psql('postgres', "SELECT ann_train('grown_v')");
 	$node->wait_for_catchup($standby);
-	is(on_standby($standby, $_), '', "on a standby at rest $_ is sound") for qw(coded long many twice untrained grown);
+	is(on_standby($standby, $_), '', "on a standby at rest $_ is sound") for @names, 'grown';
 	is($standby->safe_psql('postgres', "SELECT is_trained FROM ann_index_info('grown_v')"), 't', 'grown has been trained');
 
 	# Damage there is seen.

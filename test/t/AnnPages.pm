@@ -6,8 +6,9 @@ use strict;
 use warnings;
 
 use Exporter 'import';
-our @EXPORT = qw(BLCKSZ PAYLOAD NEXT MODEL KIND PAGE_ID SECTION_BYTES NUM_SECTIONS %kinds
-  page num_pages get put kind pages_of zero crc sections section seal slurp_binary write_binary);
+our @EXPORT = qw(BLCKSZ PAYLOAD NEXT MODEL KIND PAGE_ID SECTION_BYTES NUM_SECTIONS %kinds %sections
+  page num_pages get put kind pages_of zero crc sections section section_bytes put_in_section seal
+  slurp_binary write_binary);
 
 use constant {
 	BLCKSZ => 8192,
@@ -24,6 +25,10 @@ our %kinds = (
 	meta => 1, tids => 2, section => 3, node => 4, rest => 5, leaf => 6, body => 7, free => 8,
 	centroid_codes => 9);
 my %names = reverse %kinds;
+
+our %sections = (
+	mean => 1, codebook => 2, tree => 3, calibration => 4, centroid_codebook => 5, centroid_codes => 6,
+	rotation => 7, parents => 8);
 
 sub page { my ($blkno) = @_; return $blkno * BLCKSZ; }
 
@@ -90,6 +95,37 @@ sub section
 		return $offset if get($bytes, $offset, 'S') == $kind;
 	}
 	die "no section $kind";
+}
+
+# The pages of a section whose content stands on pages of its own.
+sub section_pages
+{
+	my ($bytes, $kind) = @_;
+	my $entry = section($bytes, $kind);
+	my @pages = (get($bytes, $entry + 12, 'L'));
+
+	push @pages, get($bytes, page($pages[-1]) + NEXT, 'L')
+	  while @pages * (NEXT - PAYLOAD) < get($bytes, $entry + 16, 'Q');
+	return @pages;
+}
+
+sub section_bytes
+{
+	my ($bytes, $kind) = @_;
+	my $content = join '', map { substr($$bytes, page($_) + PAYLOAD, NEXT - PAYLOAD) } section_pages($bytes, $kind);
+	return substr($content, 0, get($bytes, section($bytes, $kind) + 16, 'Q'));
+}
+
+# Changes the content of a section, and makes its checksum and the metapage's right.
+sub put_in_section
+{
+	my ($bytes, $kind, $offset, $format, @values) = @_;
+	my @pages = section_pages($bytes, $kind);
+
+	put($bytes, page($pages[ $offset / (NEXT - PAYLOAD) ]) + PAYLOAD + $offset % (NEXT - PAYLOAD), $format, @values);
+	put($bytes, section($bytes, $kind) + 24, 'L', crc(section_bytes($bytes, $kind)));
+	seal($bytes);
+	return;
 }
 
 # Makes the metapage's checksum right. The first image that is sealed must be of a trained index.
