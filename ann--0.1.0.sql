@@ -578,6 +578,16 @@ CREATE FUNCTION ann_check(index regclass, heapallindexed boolean DEFAULT false)
 	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION ann_check(regclass, boolean) IS 'violated invariants of an index: none if it is sound';
 
+CREATE FUNCTION ann_check_summary(
+		index regclass, heapallindexed boolean DEFAULT false, OUT num_pages bigint, OUT free_pages bigint,
+		OUT leaked_pages bigint, OUT num_leaves bigint, OUT num_entries bigint, OUT secondary_entries bigint,
+		OUT exact_rows bigint, OUT null_rows bigint, OUT table_rows bigint, OUT num_problems bigint,
+		OUT is_whole boolean)
+	RETURNS record
+	AS 'MODULE_PATHNAME', 'ann_check_summary'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION ann_check_summary(regclass, boolean) IS 'what ann_check has looked at and found, in one row';
+
 CREATE FUNCTION ann_index_info(
 		index regclass, OUT dims integer, OUT distance_measure text, OUT is_trained boolean,
 		OUT num_tuples bigint, OUT num_leaves integer, OUT num_leaves_to_search integer,

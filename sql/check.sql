@@ -39,6 +39,17 @@ LANGUAGE sql AS $$
 		ann_check(c.oid, true) f WHERE amname = 'annivf' AND relkind = 'i' ORDER BY 1, 2, 3, 4
 $$;
 
+-- those whose summary differs from what is counted otherwise; the rows of their tables are all in them
+CREATE FUNCTION wrong_summaries() RETURNS TABLE (index regclass, summary text) LANGUAGE sql AS $$
+	SELECT c.oid::regclass, s::text FROM pg_class c JOIN pg_am a ON a.oid = relam,
+		ann_check_summary(c.oid, true) s, ann_index_info(c.oid) i
+	WHERE amname = 'annivf' AND relkind = 'i' AND (
+		(s.num_pages, s.num_leaves, s.num_entries, s.exact_rows, s.null_rows) IS DISTINCT FROM
+			(pg_relation_size(c.oid) / current_setting('block_size')::int, i.num_leaves, i.num_entries, i.exact_rows, i.null_rows)
+		OR s.num_entries - s.secondary_entries + s.exact_rows + s.null_rows <> i.num_tuples
+		OR i.num_tuples <> s.table_rows OR s.leaked_pages > 0 OR s.num_problems > 0 OR NOT s.is_whole)
+$$;
+
 DO $$
 DECLARE
 	kind record;
@@ -58,6 +69,11 @@ BEGIN
 END $$;
 SELECT count(*) FROM pg_class c JOIN kinds k ON c.relname ~ ('^' || k.name || '_(l2|ip|cosine)$');
 SELECT * FROM faults();
+SELECT * FROM wrong_summaries();
+CREATE INDEX plain_soar ON plain USING annivf (v) WITH (num_leaves = 9, soar_lambda = 1);
+SELECT num_leaves, num_entries, secondary_entries, exact_rows, null_rows, table_rows, num_problems
+	FROM ann_check_summary('plain_soar');
+DROP INDEX plain_soar;
 
 -- rows that come after the build; some of them never committed
 CALL fill(0.3);
@@ -95,6 +111,7 @@ VACUUM (PARALLEL 0) plain, few, long;
 SELECT * FROM faults();
 CALL fill(0.5);
 SELECT * FROM faults();
+SELECT free_pages > 0 AS has_free_pages, leaked_pages, num_problems FROM ann_check_summary('few_l2');
 TRUNCATE few, wide;
 REINDEX TABLE plain;
 SELECT * FROM faults();
@@ -141,6 +158,8 @@ SELECT block, invariant, regexp_replace(problem, '\d+', 'N', 'g') AS problem, co
 SELECT block, invariant, regexp_replace(problem, '\d+', 'N', 'g') AS problem
 	FROM ann_check('plain_few', true) WHERE problem NOT LIKE 'row%';
 SELECT * FROM ann_check('plain_few');
+SELECT num_problems = table_rows AS all_rows, num_problems > 1001 AS more_than_listed, leaked_pages
+	FROM ann_check_summary('plain_few', true);
 DROP INDEX plain_few;
 
 -- what it refuses
@@ -152,15 +171,20 @@ SELECT * FROM ann_check('plain_id');
 SELECT * FROM ann_check('parts_v');
 SELECT * FROM ann_check(0);
 SELECT * FROM ann_check(NULL);
+SELECT ann_check_summary('plain_id');
+SELECT ann_check_summary(NULL);
 UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'plain_halved'::regclass;
 \c -
 SELECT * FROM ann_check('plain_halved');
 SELECT * FROM ann_check('plain_halved', true);
+SELECT num_problems FROM ann_check_summary('plain_halved');
+SELECT num_problems FROM ann_check_summary('plain_halved', true);
 
 -- privileges
 CREATE ROLE ann_check_user;
 SET ROLE ann_check_user;
 SELECT * FROM ann_check('plain_l2');
+SELECT * FROM ann_check_summary('plain_l2');
 RESET ROLE;
 GRANT SELECT ON plain TO ann_check_user;
 SET ROLE ann_check_user;
@@ -170,11 +194,12 @@ RESET ROLE;
 -- no lock is left behind
 BEGIN;
 SELECT * FROM ann_check('plain_l2', true);
+SELECT num_problems FROM ann_check_summary('plain_l2', true);
 SELECT mode FROM pg_locks WHERE relation IN ('plain'::regclass, 'plain_l2'::regclass)
 	AND pid = pg_backend_pid();
 COMMIT;
 
 DROP TABLE kinds, narrow, plain, leaves, long, wide, few, empty, unlogged, untyped, parts;
-DROP FUNCTION faults, halved, some_vectors;
+DROP FUNCTION faults, wrong_summaries, halved, some_vectors;
 DROP PROCEDURE fill;
 DROP ROLE ann_check_user;

@@ -32,6 +32,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "fmgr.h"
@@ -49,14 +50,17 @@
 
 #include "admin/verify.h"
 
+/* In place of an invariant: a page that nothing uses and a vacuum frees. */
+#define LEAK "leak"
+
 /* ---- reporting ---- */
 
 static void
-put_problem(AnnCheck *check, Tuplestorestate *where, BlockNumber blkno, const char *invariant,
+put_problem(AnnCheck *check, AnnProblems *where, BlockNumber blkno, const char *invariant,
 			const char *format, va_list args) ANN_CHECK_PRINTF(5, 0);
 
 static void
-put_problem(AnnCheck *check, Tuplestorestate *where, BlockNumber blkno, const char *invariant,
+put_problem(AnnCheck *check, AnnProblems *where, BlockNumber blkno, const char *invariant,
 			const char *format, va_list args)
 {
 	StringInfoData text;
@@ -64,6 +68,12 @@ put_problem(AnnCheck *check, Tuplestorestate *where, BlockNumber blkno, const ch
 	bool nulls[3] = {blkno == InvalidBlockNumber, false, false};
 	va_list again;
 
+	if (strcmp(invariant, LEAK) == 0)
+		where->leaks++;
+	else
+		where->num++;
+	if (where->rows == NULL)
+		return;
 	initStringInfo(&text);
 	for (;;)
 	{
@@ -79,7 +89,7 @@ put_problem(AnnCheck *check, Tuplestorestate *where, BlockNumber blkno, const ch
 	values[0] = Int64GetDatum((int64) blkno);
 	values[1] = CStringGetTextDatum(invariant);
 	values[2] = CStringGetTextDatum(text.data);
-	tuplestore_putvalues(where, check->desc, values, nulls);
+	tuplestore_putvalues(where->rows, check->desc, values, nulls);
 	pfree(DatumGetPointer(values[1]));
 	pfree(DatumGetPointer(values[2]));
 	pfree(text.data);
@@ -91,8 +101,14 @@ ann_check_fault(AnnCheck *check, BlockNumber blkno, const char *invariant, const
 	va_list args;
 
 	va_start(args, format);
-	put_problem(check, check->problems, blkno, invariant, format, args);
+	put_problem(check, &check->problems, blkno, invariant, format, args);
 	va_end(args);
+}
+
+static AnnProblems *
+between_pages(AnnCheck *check)
+{
+	return check->standby ? &check->held : &check->problems;
 }
 
 void
@@ -102,19 +118,25 @@ ann_check_mismatch(AnnCheck *check, BlockNumber blkno, const char *invariant, co
 	va_list args;
 
 	va_start(args, format);
-	put_problem(check, check->standby ? check->held : check->problems, blkno, invariant, format,
-				args);
+	put_problem(check, between_pages(check), blkno, invariant, format, args);
 	va_end(args);
+}
+
+void
+ann_check_unlisted(AnnCheck *check, int64 num)
+{
+	ann_check_mismatch(check, InvalidBlockNumber, "I-7",
+					   INT64_FORMAT " more problems of rows are not listed", num);
+	between_pages(check)->num += num - 1;
 }
 
 /* On a standby, at the end: what was held back counts if no page has changed meanwhile. */
 static void
 release_held(AnnCheck *check)
 {
+	AnnProblems *held = &check->held;
 	TupleTableSlot *slot;
 
-	if (!check->standby)
-		return;
 	if (check->changed)
 		ereport(NOTICE, (errmsg("index \"%s\" changed while it was checked: only what single pages "
 								"show is reported",
@@ -122,12 +144,16 @@ release_held(AnnCheck *check)
 						 errhint("Pause replay with pg_wal_replay_pause() for a whole check.")));
 	else
 	{
-		slot = MakeSingleTupleTableSlot(check->desc, &TTSOpsMinimalTuple);
-		while (tuplestore_gettupleslot(check->held, true, false, slot))
-			tuplestore_puttupleslot(check->problems, slot);
-		ExecDropSingleTupleTableSlot(slot);
+		check->problems.num += held->num;
+		check->problems.leaks += held->leaks;
 	}
-	tuplestore_end(check->held);
+	if (held->rows == NULL)
+		return;
+	slot = MakeSingleTupleTableSlot(check->desc, &TTSOpsMinimalTuple);
+	while (!check->changed && tuplestore_gettupleslot(held->rows, true, false, slot))
+		tuplestore_puttupleslot(check->problems.rows, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(held->rows);
 }
 
 /* ---- pages ---- */
@@ -348,12 +374,12 @@ check_unreached(AnnCheck *check, BlockNumber blkno)
 	else if (check->standby && is_maybe_at_work(page))
 		return;
 	else if (page->flags & ANN_CHECK_OTHER_MODEL)
-		ann_check_mismatch(check, blkno, "leak",
+		ann_check_mismatch(check, blkno, LEAK,
 						   "left over by a training that did not finish; a vacuum frees it");
 	else if (!lost && (page->used & ~page->reached) != 0)
 		ann_check_unreached_slots(check, blkno);
 	else if (!lost && page->kind == ANN_PAGE_BODY)
-		ann_check_mismatch(check, blkno, "leak",
+		ann_check_mismatch(check, blkno, LEAK,
 						   "codes of a block that was never finished; a vacuum frees them");
 	else if (!lost && page->reached == 0 && (page->flags & ANN_CHECK_OVERFLOW) == 0)
 		ann_check_mismatch(check, blkno, "I-3", "a page of kind %d that nothing refers to",
@@ -366,6 +392,7 @@ check_all_unreached(AnnCheck *check)
 	for (BlockNumber blkno = 0; blkno < check->num_seen; blkno++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		check->free_pages += (check->pages[blkno].flags & ANN_CHECK_EMPTY) != 0;
 		if ((check->pages[blkno].flags & (ANN_CHECK_REACHED | ANN_CHECK_EMPTY | ANN_CHECK_WRONG)) ==
 			0)
 			check_unreached(check, blkno);
@@ -414,8 +441,32 @@ check_index(AnnCheck *check, bool heapallindexed)
 static void
 begin_on_standby(AnnCheck *check)
 {
-	check->held = tuplestore_begin_heap(false, false, work_mem);
+	if (check->problems.rows != NULL)
+		check->held.rows = tuplestore_begin_heap(false, false, work_mem);
 	check->replayed = DatumGetLSN(DirectFunctionCall1(pg_last_wal_replay_lsn, (Datum) 0));
+}
+
+/* A check from first to last, by the arguments that both functions have. */
+static void
+run_check(AnnCheck *check, FunctionCallInfo fcinfo)
+{
+	bool heapallindexed = PG_GETARG_BOOL(1);
+	LOCKMODE lock;
+
+	check->strategy = GetAccessStrategy(BAS_BULKREAD);
+	check->standby = ann_admin_on_standby();
+	lock = check->standby ? AccessShareLock : ShareUpdateExclusiveLock;
+	check->index = ann_admin_open(PG_GETARG_OID(0), lock, false, &check->heap);
+	if (heapallindexed && !check->index->rd_index->indisvalid)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" is not valid", RelationGetRelationName(check->index)),
+						errdetail("Rows of the table may be missing from it.")));
+	if (check->standby)
+		begin_on_standby(check);
+	check_index(check, heapallindexed);
+	if (check->standby)
+		release_held(check);
+	ann_admin_close(check->index, check->heap, lock);
 }
 
 /*
@@ -431,25 +482,65 @@ ANN_FUNCTION(ann_check);
 Datum
 ann_check(PG_FUNCTION_ARGS)
 {
-	bool heapallindexed = PG_GETARG_BOOL(1);
-	AnnCheck check = {.strategy = GetAccessStrategy(BAS_BULKREAD)};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	LOCKMODE lock;
+	AnnCheck check = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
 	check.desc = result->setDesc;
-	check.problems = result->setResult;
-	check.standby = ann_admin_on_standby();
-	lock = check.standby ? AccessShareLock : ShareUpdateExclusiveLock;
-	check.index = ann_admin_open(PG_GETARG_OID(0), lock, false, &check.heap);
-	if (heapallindexed && !check.index->rd_index->indisvalid)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" is not valid", RelationGetRelationName(check.index)),
-						errdetail("Rows of the table may be missing from it.")));
-	if (check.standby)
-		begin_on_standby(&check);
-	check_index(&check, heapallindexed);
-	release_held(&check);
-	ann_admin_close(check.index, check.heap, lock);
+	check.problems.rows = result->setResult;
+	run_check(&check, fcinfo);
 	return (Datum) 0;
+}
+
+/* Columns, in the order of the SQL declaration. */
+enum
+{
+	SUMMARY_NUM_PAGES,
+	SUMMARY_FREE_PAGES,
+	SUMMARY_LEAKED_PAGES,
+	SUMMARY_NUM_LEAVES,
+	SUMMARY_NUM_ENTRIES,
+	SUMMARY_SECONDARY_ENTRIES,
+	SUMMARY_EXACT_ROWS,
+	SUMMARY_NULL_ROWS,
+	SUMMARY_TABLE_ROWS,
+	SUMMARY_NUM_PROBLEMS,
+	SUMMARY_IS_WHOLE,
+	SUMMARY_COLUMNS
+};
+
+/*
+ * ann_check_summary(index regclass, heapallindexed boolean) returns one row: the same check, and
+ * what it has looked at and found instead of each problem. num_pages, free_pages, leaked_pages: of
+ * the index; num_entries: in leaves, secondary_entries of them; table_rows: those visible rows of
+ * the table that belong in the index, NULL without heapallindexed; num_problems: but for leaks;
+ * is_whole: false on a standby where the index changed meanwhile. Damage may keep what lies behind
+ * it from being counted. Privileges, locks and errors are those of ann_check.
+ */
+ANN_FUNCTION(ann_check_summary);
+Datum
+ann_check_summary(PG_FUNCTION_ARGS)
+{
+	Datum values[SUMMARY_COLUMNS];
+	bool nulls[SUMMARY_COLUMNS] = {false};
+	AnnCheck check = {0};
+	const int64 *found = check.found;
+	TupleDesc desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	run_check(&check, fcinfo);
+	values[SUMMARY_NUM_PAGES] = Int64GetDatum(check.num_blocks);
+	values[SUMMARY_FREE_PAGES] = Int64GetDatum(check.free_pages);
+	values[SUMMARY_LEAKED_PAGES] = Int64GetDatum(check.problems.leaks);
+	values[SUMMARY_NUM_LEAVES] = Int64GetDatum(check.num_leaves);
+	values[SUMMARY_NUM_ENTRIES] = Int64GetDatum(found[ANN_ROW_PRIMARY] + found[ANN_ROW_SECONDARY]);
+	values[SUMMARY_SECONDARY_ENTRIES] = Int64GetDatum(found[ANN_ROW_SECONDARY]);
+	values[SUMMARY_EXACT_ROWS] = Int64GetDatum(found[ANN_ROW_EXACT]);
+	values[SUMMARY_NULL_ROWS] = Int64GetDatum(found[ANN_ROW_NULL_LEAF]);
+	values[SUMMARY_TABLE_ROWS] = Int64GetDatum(found[ANN_ROW_HEAP] + found[ANN_ROW_HEAP_NULL]);
+	nulls[SUMMARY_TABLE_ROWS] = !PG_GETARG_BOOL(1);
+	values[SUMMARY_NUM_PROBLEMS] = Int64GetDatum(check.problems.num);
+	values[SUMMARY_IS_WHOLE] = BoolGetDatum(!check.changed);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -53,13 +53,21 @@ typedef enum AnnRowPlace
 	ANN_ROW_PLACES
 } AnnRowPlace;
 
+/* Problems, and how many: leaks are none that an answer suffers from. */
+typedef struct AnnProblems
+{
+	Tuplestorestate *rows; /* NULL: they are only counted */
+	int64 num;
+	int64 leaks;
+} AnnProblems;
+
 typedef struct AnnCheck
 {
 	Relation heap;
 	Relation index;
 	BufferAccessStrategy strategy;
 	TupleDesc desc;
-	Tuplestorestate *problems; /* the result */
+	AnnProblems problems; /* the result */
 
 	BlockNumber num_blocks; /* pages has as many */
 	BlockNumber num_seen;   /* blocks of the first pass */
@@ -70,6 +78,11 @@ typedef struct AnnCheck
 	AnnModel model; /* sizes only, no arrays; number 0: untrained */
 	char *parents;  /* the section PARENTS; NULL: none, or not whole */
 
+	/* what was looked at, for the summary */
+	int64 num_leaves;
+	int64 free_pages;
+	int64 found[ANN_ROW_PLACES]; /* row identifiers, by where they were */
+
 	Tuplesortstate *rows;
 	TupleTableSlot *row_in;
 	TupleTableSlot *row_out;
@@ -77,9 +90,9 @@ typedef struct AnnCheck
 
 	/* on a standby; see verify.c */
 	bool standby;
-	bool changed;          /* a page was written since the check began */
-	uint64 replayed;       /* WAL position up to which all was replayed when it began */
-	Tuplestorestate *held; /* problems that count only if nothing has changed */
+	bool changed;     /* a page was written since the check began */
+	uint64 replayed;  /* WAL position up to which all was replayed when it began */
+	AnnProblems held; /* problems that count only if nothing has changed */
 } AnnCheck;
 
 /* pg_attribute_printf is that of the compiler that built the server: clang knows no gnu_printf. */
@@ -95,6 +108,9 @@ extern void ann_check_fault(AnnCheck *check, BlockNumber blkno, const char *inva
 /* A problem between pages: what one says does not fit what another says. */
 extern void ann_check_mismatch(AnnCheck *check, BlockNumber blkno, const char *invariant,
 							   const char *format, ...) ANN_CHECK_PRINTF(4, 5);
+
+/* So many more of these, of rows, that are not listed. */
+extern void ann_check_unlisted(AnnCheck *check, int64 num);
 
 /*
  * Copies a page to which `from` leads (from = blkno: a fixed page), after checking for interrupts.

@@ -160,6 +160,7 @@ note_node_page(TreeWalk *walk, BlockNumber blkno, uint16 count)
 	walk->pages[walk->num_pages].blkno = blkno;
 	walk->pages[walk->num_pages++].count = count;
 	walk->num_entries += count;
+	walk->check->num_leaves += count;
 }
 
 /* One node page and its leaves; *blkno moves on along the chain. False: the walk ends early. */
