@@ -91,7 +91,7 @@ ann_codec_open(FunctionCallInfo fcinfo, AnnCodec *codec)
 	codec->call = fcinfo->flinfo;
 	codec->index =
 		ann_admin_open(PG_GETARG_OID(0), AccessShareLock, ANN_ADMIN_REVEALS_ROWS, &codec->heap);
-	ann_meta_read(codec->index, meta);
+	ann_index_meta(codec->index, meta);
 	if (meta->model == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

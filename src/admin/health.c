@@ -21,6 +21,7 @@
 #include "compat.h"
 
 #include "admin/admin.h"
+#include "am/support.h"
 #include "core/bf16.h"
 #include "store/leaf.h"
 
@@ -157,7 +158,7 @@ ann_index_health(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	health.index = ann_admin_open(PG_GETARG_OID(0), AccessShareLock, false, &heap);
-	ann_meta_read(health.index, &meta);
+	ann_index_meta(health.index, &meta);
 	if (meta.model != 0)
 	{
 		health.model = ann_model_get(health.index, &meta);

@@ -23,6 +23,7 @@
 
 #include "admin/admin.h"
 #include "am/am.h"
+#include "am/support.h"
 #include "store/leaf.h"
 #include "store/tids.h"
 #include "store/tree.h"
@@ -220,7 +221,7 @@ ann_index_info(PG_FUNCTION_ARGS)
 	index = ann_admin_open(PG_GETARG_OID(0), AccessShareLock, false, &heap);
 	memset(values, 0, sizeof(values));
 	memset(nulls, true, sizeof(nulls));
-	ann_meta_read(index, &meta);
+	ann_index_meta(index, &meta);
 	info_of_index(index, &meta, values, nulls);
 	if (meta.model != 0)
 	{
@@ -319,7 +320,7 @@ ann_leaves(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	index = ann_admin_open(PG_GETARG_OID(0), AccessShareLock, ANN_ADMIN_REVEALS_ROWS, &heap);
-	ann_meta_read(index, &meta);
+	ann_index_meta(index, &meta);
 	if (meta.model != 0)
 		put_leaves(index, &meta, (ReturnSetInfo *) fcinfo->resultinfo);
 	ann_admin_close(index, heap, AccessShareLock);

@@ -16,6 +16,7 @@
 
 #include "admin/codec.h"
 #include "admin/searcher.h"
+#include "am/support.h"
 #include "store/tree.h"
 #include "types/vector.h"
 
@@ -70,7 +71,7 @@ put_batch(const AnnSearcher *searcher, AnnSearch *search, const float *query, Ba
 	if (search != NULL)
 	{
 		ann_search_locate(search, batch->located, batch->num);
-		ann_meta_read(searcher->index, &meta);
+		ann_index_meta(searcher->index, &meta);
 		model = ann_model_get(searcher->index, &meta);
 		scratch = palloc(sizeof(float) * 2 * model->dim);
 	}

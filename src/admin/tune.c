@@ -333,7 +333,7 @@ open_tune(Tune *tune, Oid index_oid, AnnMetaData *meta)
 
 	ann_searcher_open(&tune->searcher, index_oid);
 	index = tune->searcher.index;
-	ann_meta_read(index, meta);
+	ann_index_meta(index, meta);
 	if (meta->model == 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("index \"%s\" has not been trained", RelationGetRelationName(index)),

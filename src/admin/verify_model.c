@@ -11,6 +11,7 @@
 
 #include "admin/verify.h"
 #include "am/am.h"
+#include "am/support.h"
 #include "store/centroids.h"
 
 /* ---- the metapage ---- */
@@ -20,7 +21,6 @@ static const char *
 meta_fault(AnnCheck *check)
 {
 	const AnnMetaData *meta = &check->meta;
-	int column_dim = ann_column_dim(check->index);
 	const char *fault;
 
 	if (meta->magic != ANN_MAGIC)
@@ -30,11 +30,7 @@ meta_fault(AnnCheck *check)
 	fault = ann_meta_validate(meta);
 	if (fault != NULL)
 		return fault;
-	if (meta->metric != ann_support_get(check->index)->metric)
-		return "the metric is not that of the operator class";
-	if (column_dim > 0 && meta->dim != (uint32) column_dim)
-		return "the dimensions are not those of the column";
-	return NULL;
+	return ann_meta_misfit(check->index, meta);
 }
 
 /* What ann_model_derive would refuse. */

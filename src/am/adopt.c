@@ -34,6 +34,7 @@
 #include "utils/rls.h"
 
 #include "am/build.h"
+#include "am/support.h"
 #include "core/kernels.h"
 #include "store/centroids.h"
 
@@ -275,7 +276,7 @@ ann_builder_adopt(AnnBuilder *builder)
 		warn_own_training(builder, name, "does not exist");
 		return false;
 	}
-	ann_meta_read(other, &meta);
+	ann_index_meta(other, &meta);
 	if (meta.model != 0)
 	{
 		check_fit(builder, other, &meta);

@@ -31,6 +31,7 @@
 #include "utils/selfuncs.h"
 
 #include "am/am.h"
+#include "am/support.h"
 
 /* More than any sane plan costs, less than the planner's own penalty for a disabled one. */
 #define COST_USELESS 1.0e9
@@ -85,7 +86,7 @@ read_index(Oid index_oid, IndexFacts *facts)
 	Relation index = index_open(index_oid, NoLock);
 	AnnMetaData meta;
 
-	ann_meta_read(index, &meta);
+	ann_index_meta(index, &meta);
 	facts->dim = meta.dim;
 	if (meta.model != 0)
 	{

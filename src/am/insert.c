@@ -45,7 +45,7 @@ insert_value(Relation index, const AnnTypeSupport *support, Datum value, ItemPoi
 	AnnMetaData meta;
 	int dim;
 
-	ann_meta_read(index, &meta);
+	ann_index_meta(index, &meta);
 	dim = ann_value_dim(support, detoasted, meta.dim);
 	if (meta.dim == 0 && ann_meta_set_dim(index, dim) != (uint32) dim)
 		ann_value_dim(support, detoasted, ann_meta_set_dim(index, dim));

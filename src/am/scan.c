@@ -199,12 +199,12 @@ read_exact_leaf(AnnScan *so, Relation index, AnnMetaData *meta)
 	AnnMetaData after;
 
 	ann_exact_init(&so->exact, so->run, ANN_SHARE_EXACT);
-	ann_meta_read(index, &after);
+	ann_index_meta(index, &after);
 	do
 	{
 		*meta = after;
 		ann_exact_read(&so->exact, index, meta->model != 0);
-		ann_meta_read(index, &after);
+		ann_index_meta(index, &after);
 	} while (after.model != meta->model);
 }
 

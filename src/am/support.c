@@ -15,6 +15,7 @@
 #include "am/am.h"
 #include "am/support.h"
 #include "core/kernels.h"
+#include "store/page.h"
 #include "types/ball.h"
 #include "types/bit.h"
 #include "types/halfvec.h"
@@ -250,6 +251,29 @@ ann_column_dim(Relation index)
 	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(index), 0);
 
 	return column->atttypid == VARBITOID ? 0 : Max(column->atttypmod, 0);
+}
+
+const char *
+ann_meta_misfit(Relation index, const AnnMetaData *meta)
+{
+	int dim = ann_column_dim(index);
+
+	if (meta->metric != ann_support_get(index)->metric)
+		return "the metric is not that of the operator class";
+	if (dim > 0 && meta->dim != (uint32) dim)
+		return "the dimensions are not those of the column";
+	return NULL;
+}
+
+void
+ann_index_meta(Relation index, AnnMetaData *meta)
+{
+	const char *misfit;
+
+	ann_meta_read(index, meta);
+	misfit = ann_meta_misfit(index, meta);
+	if (misfit != NULL)
+		ann_page_corrupted(index, ANN_META_BLKNO, misfit);
 }
 
 int

@@ -7,6 +7,12 @@
 
 #include "am/am.h"
 
+/* What a sound metapage says that index's operator class and column do not; NULL: nothing. */
+extern const char *ann_meta_misfit(Relation index, const AnnMetaData *meta);
+
+/* ann_meta_read, and its error as well where the file is that of another index. */
+extern void ann_index_meta(Relation index, AnnMetaData *meta);
+
 /*
  * Dimensions of a detoasted value; ERRCODE_DATA_EXCEPTION when they are not the expected ones (0:
  * anything goes), or too many or none at all.

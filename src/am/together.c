@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 
 #include "am/scan.h"
+#include "am/support.h"
 #include "store/centroids.h"
 
 /* Leaves of each search that come before the others of any. */
@@ -146,7 +147,7 @@ ann_search_place(Relation index, const float *values, int dim)
 	AnnMetaData meta;
 	AnnTid place;
 
-	ann_meta_read(index, &meta);
+	ann_index_meta(index, &meta);
 	if (meta.model == 0 || (int) meta.dim != dim)
 		return 0;
 	model = ann_model_get(index, &meta);

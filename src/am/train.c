@@ -45,6 +45,7 @@
 #include "am/build.h"
 #include "am/encode.h"
 #include "am/owner.h"
+#include "am/support.h"
 #include "am/train.h"
 #include "core/rng.h"
 #include "faultpoint.h"
@@ -375,7 +376,7 @@ ann_train_index(Relation heap, Relation index, double min_rows, bool wait)
 	 * The first row sets the dimensions of the metapage, which is written back later: count first.
 	 */
 	enough = exact_count(&source.base) > min_rows;
-	ann_meta_read(index, &builder.meta);
+	ann_index_meta(index, &builder.meta);
 	if (builder.meta.model == 0 && enough && lock_toast(heap, wait))
 	{
 		source.coded = BufFileCreateTemp(false);
@@ -443,7 +444,7 @@ ann_train_absorb(Relation heap, Relation index)
 	AnnMetaData meta;
 	AnnTid *tids;
 
-	ann_meta_read(index, &meta);
+	ann_index_meta(index, &meta);
 	if (meta.model == 0 || !lock_toast(heap, false))
 		return;
 	context = AllocSetContextCreate(CurrentMemoryContext, "ann absorb", ALLOCSET_DEFAULT_SIZES);

@@ -23,6 +23,7 @@
 #include "utils/rel.h"
 
 #include "am/am.h"
+#include "am/support.h"
 #include "am/train.h"
 #include "faultpoint.h"
 #include "store/body.h"
@@ -177,7 +178,7 @@ vacuum_init(Vacuum *vacuum, IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	vacuum->stats = stats != NULL ? stats : palloc0(sizeof(IndexBulkDeleteResult));
 	vacuum->callback = callback;
 	vacuum->callback_state = callback_state;
-	ann_meta_read(info->index, &vacuum->meta);
+	ann_index_meta(info->index, &vacuum->meta);
 	if (vacuum->meta.model == 0)
 		return;
 	vacuum->leaf.dead = callback != NULL ? row_is_dead : NULL;
@@ -235,7 +236,7 @@ maintain(IndexVacuumInfo *info)
 	Relation heap = table_open(heap_oid, NoLock);
 	AnnMetaData meta;
 
-	ann_meta_read(info->index, &meta);
+	ann_index_meta(info->index, &meta);
 	if (meta.model == 0)
 		ann_train_index(heap, info->index, ANN_TRAIN_ROWS, false);
 	else if (!ann_tids_is_empty(info->index, false))
@@ -252,7 +253,7 @@ has_left_over(Relation index)
 {
 	AnnMetaData meta;
 
-	ann_meta_read(index, &meta);
+	ann_index_meta(index, &meta);
 	return meta.next_model > meta.model + 1;
 }
 
