@@ -297,7 +297,7 @@ plan_workers(Relation heap, Relation index, IndexInfo *index_info)
 	bool may_be_unsafe = index_info->ii_Expressions != NIL || index_info->ii_Predicate != NIL;
 	RelOptInfo *relation;
 	Relation toast;
-	BlockNumber num_blocks;
+	double num_blocks; /* two relations of up to 2^32 - 1 */
 	int workers;
 
 	if (!OidIsValid(heap->rd_rel->reltoastrelid) || RelationGetParallelWorkers(heap, -1) >= 0 ||
@@ -305,7 +305,7 @@ plan_workers(Relation heap, Relation index, IndexInfo *index_info)
 		(planned == 0 && may_be_unsafe))
 		return planned;
 	toast = table_open(heap->rd_rel->reltoastrelid, AccessShareLock);
-	num_blocks = RelationGetNumberOfBlocks(heap) + RelationGetNumberOfBlocks(toast);
+	num_blocks = (double) RelationGetNumberOfBlocks(heap) + RelationGetNumberOfBlocks(toast);
 	table_close(toast, AccessShareLock);
 	relation = makeNode(RelOptInfo);
 	relation->reloptkind = RELOPT_BASEREL;
