@@ -6,27 +6,14 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use AnnTest;
+use AnnLoad;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('crash', conf => ['shared_buffers = 16MB', 'checkpoint_timeout = 1h', 'max_wal_size = 1GB']);
 
-# coded: trained from the start; grown: made empty, so that a vacuum trains it; wide: blocks wider than a
-# page, which an insert writes in several records.
+make_load_tables($node);
 $node->safe_psql('postgres', <<'SQL');
-CREATE SEQUENCE ids;
-
-CREATE TABLE coded (id int, v vector(16), note int);
-INSERT INTO coded SELECT nextval('ids'), x, 0 FROM clustered(2000, 16) x;
-CREATE INDEX coded_v ON coded USING annivf (v) WITH (num_leaves = 20);
-
-CREATE TABLE grown (id int, v vector(16), note int);
-CREATE INDEX grown_v ON grown USING annivf (v vector_cosine_ops) WITH (soar_lambda = 1.5);
-
-CREATE TABLE wide (id int, v vector(600), note int);
-INSERT INTO wide SELECT nextval('ids'), x, 0 FROM clustered(100, 600) x;
-CREATE INDEX wide_v ON wide USING annivf (v vector_ip_ops) WITH (num_leaves = 10, dimensions_per_block = 1);
-
 -- brim: one leaf whose block is full, so that one row more begins a block; wide_brim: a long one
 CREATE TABLE brim (id int, v vector(4));
 INSERT INTO brim SELECT i, ARRAY[1, 2, 3, i]::vector FROM generate_series(1, 32) i;
@@ -38,53 +25,6 @@ CREATE TABLE untyped (id int, v vector);
 CREATE INDEX untyped_v ON untyped USING annivf (v);
 CHECKPOINT;
 SQL
-
-# As many rows as one statement of a client inserts; some NULL, some that no code describes. Those of the
-# transaction that does not commit have negative numbers.
-sub insert_script
-{
-	my ($table, $dim, $rows) = @_;
-	my $values = "SELECT nextval('ids'), CASE i % 10 WHEN 0 THEN NULL WHEN 1 THEN anything($dim, 1e20) ELSE anything($dim, 6) END, 0
-		FROM generate_series(1, $rows) i";
-	$values =~ s/\s+/ /g;
-	(my $undone = $values) =~ s/nextval/-nextval/;
-	return <<"SQL";
-INSERT INTO $table $values;
-BEGIN;
-INSERT INTO $table $values;
-UPDATE $table SET note = note + 1 WHERE id = (SELECT max(id) - 3 FROM $table);
-END;
-BEGIN;
-INSERT INTO $table $undone;
-ROLLBACK;
-SQL
-}
-
-sub clients
-{
-	my ($round) = @_;
-	my $change = <<'SQL';
-DELETE FROM TABLE WHERE id % 17 = :client_id + 3 AND random() < 0.1;
-UPDATE TABLE SET v = v WHERE id % 29 = 0 AND random() < 0.1;
-UPDATE TABLE SET note = note + 1 WHERE id % 31 = 0;
-SELECT count(*) FROM (SELECT id FROM TABLE ORDER BY v OP (SELECT v FROM TABLE WHERE v IS NOT NULL LIMIT 1) LIMIT 20) s;
-SQL
-	my %changes = (coded => '<->', grown => '<=>', wide => '<#>');
-	my $all = join '', map { my $table = $_; (my $sql = $change) =~ s/TABLE/$table/g; $sql =~ s/OP/$changes{$table}/g; $sql } sort keys %changes;
-
-	# a build while others write leaves an invalid index when it is killed
-	my $way = $round % 2 ? 'CONCURRENTLY' : '';
-
-	return start_clients(
-		$node,
-		build => [ 1, 0, "DROP INDEX IF EXISTS built_v;\nCREATE INDEX $way built_v ON coded USING annivf (v) WITH (num_leaves = 30, soar_lambda = 1);\n" ],
-		insert_coded => [ 2, 0, insert_script('coded', 16, 30) ],
-		insert_grown => [ 1, 0, insert_script('grown', 16, 400) ],
-		insert_wide => [ 1, 0, insert_script('wide', 600, 2) ],
-		change => [ 1, 0, $all ],
-		# a checkpoint in between, so that pages are torn and written whole again
-		vacuum => [ 1, 0, "VACUUM (INDEX_CLEANUP on) coded, grown, wide;\n" . ($round % 2 ? "CHECKPOINT;\n" : '') ]);
-}
 
 # One row in each case, then nothing but the crash.
 $node->safe_psql('postgres', <<'SQL');
@@ -106,11 +46,10 @@ check_index($node, 'wide_brim', '<->', 'more long blocks');
 
 for my $round (1 .. rounds(5, 50))
 {
-	my $before = $node->safe_psql('postgres', "SELECT last_value FROM ids");
-	my @clients = clients($round);
+	my @clients = start_load($node, $round);
 
-	# numbers are drawn until the kill: far enough that every client did something
-	wait_for_rows($node, "SELECT last_value > $before + 15000 FROM ids");
+	# far enough that every client did something
+	wait_for_load($node, 15000);
 	kill_node($node);
 	stop_clients("round $round", @clients);
 	$node->start;
