@@ -119,6 +119,55 @@ SQL
 	finish_clients('CREATE INDEX CONCURRENTLY', @clients);
 	check_all('after CREATE INDEX CONCURRENTLY');
 }
+
+# Serialisable transactions: a point takes a place only where the nearest one, by plan or by function, is
+# not there already, which no two see at once. Beside them points are deleted, noted on (HOT) and moved
+# away, transactions abort, and the index is vacuumed and made anew. Those that fail try again.
+{
+	my $place = 'ARRAY[:x, :y]::vector';
+	my $nearest = "(SELECT id FROM spaced ORDER BY v <-> $place LIMIT 1)";
+	my @again = ('--max-tries=10000');
+	my $times = 60 * $soak;
+	my $serialisable = sub {
+		my ($sql, $end) = @_;
+		return "SET enable_seqscan = off;\nSET ann.num_leaves_to_search = 1000;\n\\set x random(1, 9)\n\\set y random(1, 9)\n"
+		  . "BEGIN ISOLATION LEVEL SERIALIZABLE;\n$sql;\n" . ($end // 'COMMIT') . ";\n";
+	};
+	my $add = "INSERT INTO spaced SELECT nextval('ids'), $place, 0 WHERE NOT EXISTS";
+	my $by_plan = "$add (SELECT FROM spaced WHERE id = $nearest AND v <-> $place < 0.5)";
+	my $by_function = "$add (SELECT FROM ann_search('spaced_steady', $place, 1) WHERE distance < 0.5)";
+
+	$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE spaced (id int, v vector(2), note int);
+INSERT INTO spaced SELECT nextval('ids'), ARRAY[i, i]::vector, 0 FROM generate_series(1, 9) i;
+CREATE INDEX spaced_v ON spaced USING annivf (v) WITH (num_leaves = 4);
+-- a function is told which index to search, and that may be invalid when it does
+CREATE INDEX spaced_steady ON spaced USING annivf (v) WITH (num_leaves = 5);
+CREATE INDEX spaced_id ON spaced (id);
+SQL
+	my @clients = start_clients(
+		$node,
+		add_plan => [ 3, $times, $serialisable->($by_plan), @again ],
+		add_function => [ 3, $times, $serialisable->($by_function), @again ],
+		abort => [ 1, $times, $serialisable->($by_plan, 'ROLLBACK'), @again ],
+		change => [ 2, $times, $serialisable->("DELETE FROM spaced WHERE id = $nearest"), @again ],
+		note => [ 1, $times, $serialisable->("UPDATE spaced SET note = note + 1 WHERE id = $nearest"), @again ],
+		move => [ 1, $times, $serialisable->("UPDATE spaced SET v = ARRAY[100 + id, 0]::vector WHERE id = $nearest"), @again ],
+		# one after the other, as those of them that wait for snapshots and those that wait for the table would meet
+		keep => [ 1, 3 * $soak, <<'SQL' ]);
+VACUUM (INDEX_CLEANUP on) spaced;
+REINDEX INDEX CONCURRENTLY spaced_v;
+VACUUM (INDEX_CLEANUP on) spaced;
+CREATE INDEX CONCURRENTLY spaced_again ON spaced USING annivf (v) WITH (num_leaves = 3);
+VACUUM (INDEX_CLEANUP on) spaced;
+DROP INDEX CONCURRENTLY spaced_again;
+SQL
+	finish_clients('SERIALIZABLE', @clients);
+	is(join(' ', map { $_->{out} =~ /number of failed transactions: ([1-9]\d*)/ ? $_->{name} : () } @clients), '', '... none gave up');
+	is($node->safe_psql('postgres', 'SELECT v, count(*) FROM spaced GROUP BY v HAVING count(*) > 1'), '', '... and each place was taken once');
+	check_index($node, 'spaced', '<->', 'after SERIALIZABLE', 300);
+	note(join ' ', map { "$_->{name}: " . ($_->{out} =~ /total number of retries: (\d+)/ ? $1 : '-') } @clients);
+}
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), '0', 'no invalid index is left');
 
 $node->stop;

@@ -138,7 +138,7 @@ sub no_crash
 }
 
 # Clients in the background: each a pgbench with so many connections, each of which runs the script so
-# many times; 0: until it is stopped. scripts: name => [connections, times, SQL].
+# many times; 0: until it is stopped. scripts: name => [connections, times, SQL, options of pgbench].
 sub start_clients
 {
 	my ($node, %scripts) = @_;
@@ -146,7 +146,7 @@ sub start_clients
 
 	for my $name (sort keys %scripts)
 	{
-		my ($connections, $times, $sql) = @{ $scripts{$name} };
+		my ($connections, $times, $sql, @options) = @{ $scripts{$name} };
 		my $file = "$PostgreSQL::Test::Utils::tmp_check/" . $node->name . "_$name.sql";
 		my %client = (name => $name, out => '', err => '');
 
@@ -156,7 +156,7 @@ sub start_clients
 			[
 				$node->installed_command('pgbench'), '-n', '-c', $connections,
 				($times > 0 ? ('-t', $times) : ('-T', 36000)),
-				'-f', $file, '-h', $node->host, '-p', $node->port, 'postgres'
+				@options, '-f', $file, '-h', $node->host, '-p', $node->port, 'postgres'
 			],
 			'<', \undef, '>', \$client{out}, '2>', \$client{err});
 		push @clients, \%client;
