@@ -196,6 +196,19 @@ SELECT rows, ids, nulls, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 VACUUM s;
 SELECT rows, ids, nulls, nulls_last FROM scan_read('[1,2,3,4,5,6]');
 
+-- a row that no code describes, far from all others, comes last however few rows are read at a time
+DELETE FROM s WHERE v IS NULL;
+INSERT INTO s SELECT 5001, array_fill(1e18::real, ARRAY[6])::vector;
+SET ann.num_leaves_to_search = 1000;
+SET ann.num_reordering_candidates = 5;
+CREATE TEMP TABLE near AS SELECT id, v FROM s ORDER BY v <-> '[1,2,3,4,5,6]' LIMIT 100;
+SELECT count(*), bool_or(id = 5001) AS has_far FROM near;
+SELECT heap_fetches < 1000 AS few FROM ann_search_stats();
+SELECT count(*), max(id) FROM ann_search('s_v', '[1,2,3,4,5,6]', 100) f JOIN s ON s.ctid = f.ctid WHERE id = 5001;
+SELECT rows, ids FROM scan_read('[1,2,3,4,5,6]');
+RESET ann.num_leaves_to_search;
+RESET ann.num_reordering_candidates;
+
 SELECT * FROM ann_check('s_v', true);
-DROP TABLE s, q;
+DROP TABLE s, q, near;
 DROP FUNCTION scan_read, scan_differs, scan_move, scan_vector;

@@ -86,6 +86,9 @@ read_candidates(AnnScan *so, const AnnCandidate *candidates, int num)
 			rows[num_rows++].tid = candidates[i].tid;
 	if (num_rows > 0)
 		read_rows(so, rows, num_rows);
+	for (int i = 0; i < num_rows; i++)
+		if (rows[i].state == ANN_ROW_FOUND && rows[i].distance > so->read_distance)
+			so->read_distance = rows[i].distance;
 }
 
 void

@@ -257,6 +257,7 @@ start_ordered(AnnScan *so, Relation index, const AnnMetaData *meta, const float 
 	so->num_to_read = 0;
 	so->num_returned = 0;
 	so->last_distance = -INFINITY;
+	so->read_distance = -INFINITY;
 	ann_queue_init(&so->ready, so->run, ANN_SHARE_READY);
 	ann_queue_init(&so->held, so->run, ANN_SHARE_HELD);
 	ann_reorder_set_query(&so->reorder, query, palloc(sizeof(float) * dim), dim);
@@ -337,8 +338,9 @@ is_due(const AnnScan *so, const AnnQueueItem *head)
 
 	if (so->search == NULL || so->request.any_order || !ann_search_next_key(so->search, &key))
 		return true;
+	/* beyond what was read stand only rows of the exact leaf: of the others the next batch is due */
 	if (so->num_candidates > 0)
-		return so->num_to_read == 0;
+		return so->num_to_read == 0 && head->distance <= so->read_distance;
 	return key >= ann_query_key(so->support->metric, head->distance);
 }
 

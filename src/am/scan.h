@@ -504,6 +504,7 @@ typedef struct AnnScan
 	double num_returned;
 	double distance;      /* of the row returned last; NaN: not known */
 	double last_distance; /* the greatest that was returned */
+	double read_distance; /* the greatest that a candidate had which was read */
 } AnnScan;
 
 /* ---- keys.c: what a plan node asks for ---- */
