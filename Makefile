@@ -3,6 +3,7 @@
 #   make && make install            with the pg_config in PATH, or PG_CONFIG=/path/to/pg_config
 #   make FAULTS=1                   a library for tests, which can be made to fail
 #   make ASAN=1 with_llvm=no        one under ASan and UBSan, for a server that has preloaded libasan
+#   make VALGRIND=1 with_llvm=no    one that tells valgrind what goes into WAL
 #   make installcheck               regress, isolation and TAP against a running server
 #   make soak                       long versions of the tests that are random
 #   make check                      everything fast that needs no server
@@ -24,6 +25,8 @@ OBJS := $(patsubst %.c,%.o,$(filter-out $(if $(FAULTS),,src/faultpoint.c),$(SOUR
 # ASAN=1: the first thing that a sanitizer finds ends the server process, as a crash.
 ASAN ?=
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# VALGRIND=1: with the checks of src/memcheck.h.
+VALGRIND ?=
 
 REGRESS := $(sort $(notdir $(basename $(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=ann
@@ -38,7 +41,8 @@ WARNINGS := -Wall -Wextra -Wmissing-prototypes -Wpointer-arith -Wdeclaration-aft
 # -isystem: the server's headers are not ours to warn about. The signatures of the server's callbacks
 # are not ours either, hence -Wno-unused-parameter, in the glue only (the core goes without it).
 # The library is hidden but for what src/compat.h exports.
-PG_CPPFLAGS = -Isrc -isystem $(includedir_server) $(if $(FAULTS),-DANN_FAULTS)
+PG_CPPFLAGS = -Isrc -isystem $(includedir_server) $(if $(FAULTS),-DANN_FAULTS) \
+	$(if $(VALGRIND),-DANN_VALGRIND)
 PG_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-unused-parameter $(WERROR) -fvisibility=hidden -MMD -MP \
 	$(if $(ASAN),$(SANITIZE)) \
 	$(if $(findstring clang,$(shell $(CC) --version)),$(CLANG_CFLAGS))
@@ -70,7 +74,7 @@ endif
 
 # Objects of the one kind are not those of the other: its mark is made anew when the kind changes. (always:
 # a file that does not exist, or .SECONDARY would do without the mark.)
-KIND := build/kind-$(or $(if $(FAULTS),faults)$(if $(ASAN),asan),release)
+KIND := build/kind-$(or $(if $(FAULTS),faults)$(if $(ASAN),asan)$(if $(VALGRIND),valgrind),release)
 $(OBJS): $(KIND)
 $(KIND): always
 	@[ -e $@ ] || { mkdir -p build && rm -f build/kind-* && touch $@; }
@@ -172,9 +176,10 @@ check-release:
 check-bench:
 	PYTHONPATH=tools python3 -B -m unittest benchmark.test_report
 
-# Long versions of the tests that are random, and those under sanitizers: hours. ANN_SOAK=2: twice as long.
+# Long versions of the tests that are random, those under sanitizers and valgrind (4 hours alone), and lint.
+# ANN_SOAK=2: twice as long.
 soak:
-	ANN_SOAK=$${ANN_SOAK:-1} tools/test tap faults asan
+	ANN_SOAK=$${ANN_SOAK:-1} tools/test tap faults asan lint valgrind
 
 check: format-check layers headers check-size check-bench unit
 

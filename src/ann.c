@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "core/kernels.h"
 #include "faultpoint.h"
+#include "memcheck.h"
 
 ANN_MODULE_MAGIC("ann", "0.1.0");
 
@@ -75,6 +76,7 @@ assign_simd(int value, void *extra)
 void
 _PG_init(void)
 {
+	ann_memcheck_control();
 	ann_am_init();
 
 	/*

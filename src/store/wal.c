@@ -14,7 +14,19 @@
 #include "miscadmin.h"
 #include "utils/rel.h"
 
+#include "memcheck.h"
 #include "store/wal.h"
+
+/* All of a page but the hole, which no record holds. */
+static void
+check_written(Page page)
+{
+	const PageHeaderData *header = (PageHeader) page;
+
+	ANN_CHECK_WRITTEN(page, SizeOfPageHeaderData);
+	ANN_CHECK_WRITTEN(page, header->pd_lower);
+	ANN_CHECK_WRITTEN((char *) page + header->pd_upper, BLCKSZ - header->pd_upper);
+}
 
 void
 ann_edit_begin(AnnEdit *edit, Relation index)
@@ -26,14 +38,19 @@ ann_edit_begin(AnnEdit *edit, Relation index)
 Page
 ann_edit_page(AnnEdit *edit, Buffer buffer, bool is_new)
 {
+	Page page =
+		GenericXLogRegisterBuffer(edit->state, buffer, is_new ? GENERIC_XLOG_FULL_IMAGE : 0);
+
 	Assert(edit->num_pages < MAX_GENERIC_XLOG_PAGES);
-	edit->num_pages++;
-	return GenericXLogRegisterBuffer(edit->state, buffer, is_new ? GENERIC_XLOG_FULL_IMAGE : 0);
+	edit->pages[edit->num_pages++] = page;
+	return page;
 }
 
 void
 ann_edit_finish(AnnEdit *edit)
 {
+	for (int i = 0; i < edit->num_pages; i++)
+		check_written(edit->pages[i]);
 	GenericXLogFinish(edit->state);
 }
 
@@ -41,6 +58,21 @@ void
 ann_edit_abort(AnnEdit *edit)
 {
 	GenericXLogAbort(edit->state);
+}
+
+/* For valgrind alone, as it reads all pages. */
+static void
+check_range(Relation index, ForkNumber fork, BlockNumber from, BlockNumber to)
+{
+#ifdef ANN_VALGRIND
+	for (; from < to; from++)
+	{
+		Buffer buffer = ReadBufferExtended(index, fork, from, RBM_NORMAL, NULL);
+
+		check_written(BufferGetPage(buffer));
+		ReleaseBuffer(buffer);
+	}
+#endif
 }
 
 void
@@ -52,6 +84,7 @@ ann_wal_log_range(Relation index, ForkNumber fork, BlockNumber from, BlockNumber
 	/* the init fork of an unlogged index is logged although the index itself is not */
 	if (!RelationNeedsWAL(index) && fork != INIT_FORKNUM)
 		return;
+	check_range(index, fork, from, to);
 	while (from < to)
 	{
 		BlockNumber end = to - from > step ? from + step : to;
@@ -64,6 +97,7 @@ ann_wal_log_range(Relation index, ForkNumber fork, BlockNumber from, BlockNumber
 void
 ann_wal_log_page(Relation index, Buffer buffer)
 {
+	check_written(BufferGetPage(buffer));
 	START_CRIT_SECTION();
 	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(index))

@@ -16,6 +16,7 @@ typedef struct AnnEdit
 {
 	GenericXLogState *state;
 	int num_pages;
+	Page pages[MAX_GENERIC_XLOG_PAGES];
 } AnnEdit;
 
 /* Opens an edit. Until it is finished nothing may raise but an error that abandons it. */
