@@ -338,7 +338,7 @@ is_due(const AnnScan *so, const AnnQueueItem *head)
 
 	if (so->search == NULL || so->request.any_order || !ann_search_next_key(so->search, &key))
 		return true;
-	/* beyond what was read stand only rows of the exact leaf: of the others the next batch is due */
+	/* beyond what was read stand rows of the exact leaf only: the next of the others are due */
 	if (so->num_candidates > 0)
 		return so->num_to_read == 0 && head->distance <= so->read_distance;
 	return key >= ann_query_key(so->support->metric, head->distance);
