@@ -38,6 +38,7 @@ typedef struct AnnCalibrator
 	float *reach; /* per query: the bound as blocked products; no nearer row is beyond */
 	int *counts;
 	AnnNeighbour *neighbours; /* ANN_NEIGHBOURS a query, the first counts[], unordered */
+	int *worst;               /* of ANN_NEIGHBOURS neighbours, the place of the last in order */
 	uint8 *tables;            /* per query: 8-bit table */
 	float *steps;
 	float *bases;

@@ -70,6 +70,7 @@ ann_calibrator_create(AnnBuilder *builder, const float *queries, const AnnTid *t
 	calibrator->bound = palloc(sizeof(float) * num);
 	calibrator->reach = palloc(sizeof(float) * num);
 	calibrator->counts = palloc0(sizeof(int) * num);
+	calibrator->worst = palloc0(sizeof(int) * num);
 	calibrator->neighbours = palloc(sizeof(AnnNeighbour) * ANN_NEIGHBOURS * num);
 	calibrator->tables = palloc((Size) num * pq->num_blocks * ANN_CODEWORDS);
 	calibrator->steps = palloc(sizeof(float) * num);
@@ -149,6 +150,19 @@ reach_of(const AnnCalibrator *calibrator, float bound)
 	}
 }
 
+/*
+ * Does a row of no greater distance than the bound come before the worst neighbour? Copies of one
+ * row are all at the bound, and most of them come behind it.
+ */
+static bool
+is_kept(const AnnCalibrator *calibrator, int q, const AnnNeighbour *neighbour)
+{
+	const AnnNeighbour *list = calibrator->neighbours + (Size) q * ANN_NEIGHBOURS;
+
+	return calibrator->counts[q] < ANN_NEIGHBOURS ||
+		   ann_compare_neighbours(neighbour, list + calibrator->worst[q]) < 0;
+}
+
 /* Fills the query's list up, then replaces its worst neighbour by a nearer one. */
 static void
 keep_neighbour(AnnCalibrator *calibrator, int q, const AnnNeighbour *neighbour)
@@ -157,17 +171,14 @@ keep_neighbour(AnnCalibrator *calibrator, int q, const AnnNeighbour *neighbour)
 
 	if (calibrator->counts[q] < ANN_NEIGHBOURS)
 		list[calibrator->counts[q]++] = *neighbour;
+	else if (is_kept(calibrator, q, neighbour))
+		list[calibrator->worst[q]] = *neighbour;
 	else
-	{
-		AnnNeighbour *worst = worst_neighbour(list, ANN_NEIGHBOURS);
-
-		if (ann_compare_neighbours(neighbour, worst) >= 0)
-			return;
-		*worst = *neighbour;
-	}
+		return;
 	if (calibrator->counts[q] == ANN_NEIGHBOURS)
 	{
-		calibrator->bound[q] = worst_neighbour(list, ANN_NEIGHBOURS)->distance;
+		calibrator->worst[q] = worst_neighbour(list, ANN_NEIGHBOURS) - list;
+		calibrator->bound[q] = list[calibrator->worst[q]].distance;
 		calibrator->reach[q] = reach_of(calibrator, calibrator->bound[q]);
 	}
 }
@@ -286,7 +297,7 @@ consider(AnnCalibrator *calibrator, int q, const float *row, AnnTid tid, int i,
 		return;
 	neighbour.distance = exact_distance(calibrator, q, row);
 	if (!(neighbour.distance < INFINITY) || neighbour.distance > calibrator->bound[q] ||
-		(!calibrator->ip && neighbour.distance == 0))
+		(!calibrator->ip && neighbour.distance == 0) || !is_kept(calibrator, q, &neighbour))
 		return;
 	if (second != NULL && second->leaves[i] != ANN_NO_LEAF)
 	{
