@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
 #include "storage/dsm.h"
+#include "storage/dsm_impl.h"
 #include "storage/spin.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -30,6 +31,12 @@
 
 /* A smaller sample is trained on before a worker has started. */
 #define MIN_SAMPLE_BYTES (2 * 1024 * 1024)
+
+/*
+ * Shared memory that the server itself needs to launch workers: the session's (192 kB, and as much
+ * again when it grows), the state that they start from, a queue for each. There it raises an error.
+ */
+#define LAUNCH_BYTES (1024 * 1024)
 
 /* How often the leader, its own parts done, reports. */
 #define REPORT_MS 500
@@ -79,6 +86,17 @@ PGDLLEXPORT void ann_team_work(dsm_segment *segment, shm_toc *toc);
 /* ---- shared memory that there may not be ---- */
 
 /*
+ * Does an error of dsm_create() tell that there is no such segment to be had? One of System V that
+ * is larger than the kernel's shmmax is an invalid argument, which the server has no code for.
+ */
+static bool
+is_lack_of_memory(int sqlstate)
+{
+	return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES ||
+		   (sqlstate == ERRCODE_INTERNAL_ERROR && dynamic_shared_memory_type == DSM_IMPL_SYSV);
+}
+
+/*
  * A segment that lives as long as the current resource owner, or NULL where the system has no room
  * for it. Creating one raises an error then, which is caught here: all that it leaves behind is the
  * property of a resource owner, made for this, and nothing else has been done within.
@@ -101,7 +119,7 @@ create_segment(Size size)
 	PG_CATCH();
 	{
 		CurrentResourceOwner = old;
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_INSUFFICIENT_RESOURCES)
+		if (!is_lack_of_memory(geterrcode()))
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
@@ -319,6 +337,17 @@ release(AnnTeam *team)
 	pfree(team);
 }
 
+/* Is there room for what the server needs to launch workers? It may be gone when it takes it. */
+static bool
+has_room_to_launch(void)
+{
+	dsm_segment *room = create_segment(LAUNCH_BYTES);
+
+	if (room != NULL)
+		dsm_detach(room);
+	return room != NULL;
+}
+
 AnnTeam *
 ann_team_begin(AnnBuilder *builder, AnnKmeansParams *params, AnnCentroids *set)
 {
@@ -330,6 +359,11 @@ ann_team_begin(AnnBuilder *builder, AnnKmeansParams *params, AnnCentroids *set)
 			add_size(set_size(params), ann_kmeans_shared_size(params, builder->sample.num)));
 	if (centroids == NULL)
 		return NULL;
+	if (!has_room_to_launch())
+	{
+		dsm_detach(centroids);
+		return NULL;
+	}
 	team = MemoryContextAllocZero(builder->context, sizeof(AnnTeam));
 	team->builder = builder;
 	team->centroids = centroids;
