@@ -78,6 +78,7 @@ SELECT ann_code_size('coded');
 CREATE TABLE few (v vector(3));
 CREATE INDEX few_v ON few USING annivf (v);
 SELECT ann_code_size('few_v');
+SELECT * FROM unsound();
 DROP TABLE few;
 
 -- cosine: codes of the normalised rows, none for a row without direction; inner product
@@ -86,8 +87,10 @@ SELECT ann_code_size('coded_cosine');
 SELECT avg(ann_code_distance('coded_cosine', ann_encode('coded_cosine', v), v)) < 0.05 AS near,
 		count(*) - count(ann_encode('coded_cosine', v)) AS without
 	FROM coded WHERE v IS NOT NULL AND (id % 20 = 0 OR id > 3000);
+SELECT * FROM unsound();
 DROP INDEX coded_cosine;
 CREATE INDEX coded_ip ON coded USING annivf (v vector_ip_ops) WITH (num_leaves = 20, rotation = on);
 SELECT avg(abs(ann_code_distance('coded_ip', ann_encode('coded_ip', v), v) - (v <#> v)) / abs(v <#> v)) < 0.1 AS near
 	FROM coded WHERE id % 20 = 0;
+SELECT * FROM unsound();
 DROP TABLE coded, codes, entries;

@@ -85,6 +85,7 @@ BEGIN
 				RETURN NEXT format('N %s, D %s, %s, %s: %s', n, dim, op, options, bad);
 			END IF;
 		END LOOP;
+		RETURN QUERY SELECT format('N %s, D %s, %s, %s: %s', n, dim, op, options, f) FROM ann_check(to_regclass('i'), true) f;
 		DROP INDEX i;
 	END LOOP;
 END $$;
@@ -172,4 +173,5 @@ RESET ann.num_reordering_candidates;
 RESET ann.iterative_scan;
 RESET work_mem;
 
+SELECT * FROM ann_check('many_i', true);
 DROP SCHEMA exact CASCADE;

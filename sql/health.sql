@@ -47,5 +47,6 @@ SET ROLE ann_inspect_user;
 SELECT indexname, num_tuples FROM ann_indexes;
 RESET ROLE;
 DROP VIEW sizes;
+SELECT f.* FROM unnest(ARRAY['healthy_v', 'grown_v']::regclass[]) i, ann_check(i, true) f;
 DROP TABLE healthy, grown;
 DROP ROLE ann_inspect_user;

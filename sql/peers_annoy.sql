@@ -28,6 +28,8 @@ BEGIN
 		found := answer('points', op, q, 0, true);
 		IF found.plan NOT LIKE '%Index Scan%' OR found.distances <> exact.distances THEN
 			RAISE EXCEPTION '%: % by index, % by sort', with_clause, found.distances, exact.distances;
+		ELSIF EXISTS (SELECT FROM unsound()) THEN
+			RAISE EXCEPTION '%: %', with_clause, (SELECT u FROM unsound() u LIMIT 1);
 		END IF;
 		DROP INDEX points_v;
 	END LOOP;
@@ -83,6 +85,7 @@ SELECT v <~> x'9a3c51e76b08d2f4' AS distance FROM strings ORDER BY v <~> x'9a3c5
 SELECT ann_train('strings_v');
 SELECT v <~> x'9a3c51e76b08d2f4' AS distance FROM strings ORDER BY v <~> x'9a3c51e76b08d2f4' LIMIT 4;
 RESET enable_seqscan;
+SELECT * FROM unsound();
 DROP TABLE strings;
 
 -- holes_test.py and the tests of one item and of none: as many rows as there are, and no others, whatever is asked for
@@ -128,5 +131,6 @@ SELECT count(*), (SELECT count(*) FROM (SELECT l.leaf, e.ctid, e.code FROM ann_l
 	EXCEPT TABLE contents) s) AS differ FROM contents;
 SELECT count(*), (SELECT count(*) FROM (SELECT q, ordinality, s.ctid, s.distance FROM clustered(50, 10, 0.3) q, ann_search('holes_a', q, 100) WITH ORDINALITY s
 	EXCEPT SELECT * FROM answers) s) AS differ FROM answers;
+SELECT * FROM unsound();
 DROP TABLE holes, contents, answers;
 DROP FUNCTION nearest, holes;

@@ -46,5 +46,6 @@ SELECT ann_recall('');
 SELECT ann_recall('SELECT 1; SELECT 2');
 SELECT ann_recall('SELECT v <-> ''[1]'' FROM recalled');
 SHOW enable_indexscan;
+SELECT * FROM unsound();
 DROP TABLE recalled;
 DROP FUNCTION mean_recall;

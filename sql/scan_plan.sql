@@ -73,6 +73,7 @@ BEGIN
 	startup := plan->0->'Plan'->>'Startup Cost';
 	total := plan->0->'Plan'->>'Total Cost';
 END $$;
+SELECT * FROM ann_check('many_part', true);
 DROP INDEX many_part;
 SELECT bool_and(total >= startup AND total < 1e9 AND total >= before) AS sane
 FROM (SELECT startup, total, lag(total, 1, 0::float8) OVER (ORDER BY k) AS before
@@ -84,5 +85,6 @@ SET ann.num_leaves_to_search = 500;
 SELECT (plan_cost('SELECT id FROM many ORDER BY v <-> ''[1,2,3]'' LIMIT 1')).total > :few_leaves AS more;
 RESET ann.num_leaves_to_search;
 
+SELECT f.* FROM unnest(ARRAY['few_v', 'many_v']::regclass[]) i, ann_check(i, true) f;
 DROP TABLE few, many;
 DROP FUNCTION plan_cost, plan_of, plan_vector;

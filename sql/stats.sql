@@ -43,4 +43,5 @@ SELECT centroid_ms > 0 AS centroids, queries FROM ann_search_stats(true);
 SELECT ann_reset_search_stats();
 SELECT count(*) FROM ann_search_batch('counted_v', (SELECT array_agg(v) FROM counted WHERE id <= 20), 3);
 SELECT queries, leaves_searched FROM ann_search_stats(true);
+SELECT * FROM unsound();
 DROP TABLE counted;

@@ -63,4 +63,5 @@ SELECT * FROM ann_tune('tuned');
 SET maintenance_work_mem = '1MB';
 SELECT * FROM ann_tune('tuned_l2', 0.9, 10000, 10000);
 RESET maintenance_work_mem;
+SELECT * FROM unsound();
 DROP TABLE tuned, tunings, few;

@@ -162,6 +162,14 @@ BEGIN
 			AND amname = 'annivf' AND relkind = 'i' AND invariant <> 'leak';
 END $$;
 
+-- what ann_check says of all annivf indexes that there are: nothing
+CREATE OR REPLACE FUNCTION ann_test.unsound() RETURNS TABLE (index regclass, block bigint, invariant text, problem text)
+LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY SELECT c.oid::regclass, f.* FROM pg_class c JOIN pg_am a ON a.oid = relam, ann_check(c.oid, true) f
+		WHERE amname = 'annivf' AND relkind = 'i' ORDER BY 1, 2, 3, 4;
+END $$;
+
 -- Does the index of table rel (id, v) search leaves? One that is not trained has none.
 CREATE OR REPLACE FUNCTION ann_test.is_trained(rel regclass, op text DEFAULT '<->') RETURNS bool LANGUAGE plpgsql AS $$
 DECLARE

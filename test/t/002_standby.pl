@@ -42,8 +42,7 @@ sub same_answers
 	my ($what) = @_;
 
 	$primary->wait_for_catchup($standby);
-	is($standby->safe_psql('postgres', "SELECT c.oid::regclass, f.* FROM pg_class c JOIN pg_am a ON a.oid = relam, ann_check(c.oid, true) f
-		WHERE amname = 'annivf'"), '', "$what: the standby's indexes are sound");
+	check_sound($standby, "$what, standby");
 	for my $table (sort keys %tables)
 	{
 		my $here = answers($primary, $table, $tables{$table});

@@ -391,6 +391,7 @@ query('REINDEX INDEX phases_v');
 at_least(phases(), 0.95, '... followed: recall');
 check_index($node, 'phases', '<->', '... after that', 50);
 
+check_sound($node, 'peers');
 $node->stop;
 no_crash($node, 'peers');
 done_testing();

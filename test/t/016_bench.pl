@@ -107,6 +107,7 @@ for my $case ([ [ '--table', 'asked', '--column', 'q' ], qr/no annivf index on c
 	like($err, $case->[1], '... with the reason');
 }
 
+check_sound($node, 'bench');
 $node->stop;
 no_crash($node, 'bench');
 done_testing();

@@ -104,6 +104,7 @@ sums($node, 'preloaded', '');
 $node->safe_psql('postgres', 'SET enable_seqscan = off; ' . sprintf $search, 1);
 $node->restart;
 is($node->safe_psql('postgres', 'SELECT queries FROM ann_server_search_stats()'), '0', '... and begins at zero with the server');
+check_sound($node, 'preloaded');
 $node->stop;
 no_crash($node, 'preloaded');
 done_testing();

@@ -64,8 +64,7 @@ for my $round (1 .. rounds(2, 20))
 	finish_clients("round $round, standby", @searches);
 	stop_clients("round $round", @clients);
 	rest();
-	is($standby->safe_psql('postgres', "SELECT c.oid::regclass, f.* FROM pg_class c JOIN pg_am a ON a.oid = relam, ann_check(c.oid, true) f
-		WHERE amname = 'annivf'"), '', "round $round: the standby's indexes are sound");
+	check_sound($standby, "round $round, standby");
 	for my $table (sort keys %tables)
 	{
 		my $here = answers($primary, $table);

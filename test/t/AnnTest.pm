@@ -14,7 +14,7 @@ use Test::More;
 use Time::HiRes 'usleep';
 
 use Exporter 'import';
-our @EXPORT = qw(new_node kill_node helpers check_index check_own start_clients finish_clients
+our @EXPORT = qw(new_node kill_node helpers check_index check_sound start_clients finish_clients
   stop_clients no_crash wait_for_rows timeout_seconds rounds seed);
 
 # Only a hang is ever measured against this.
@@ -119,6 +119,15 @@ sub check_index
 		"SELECT * FROM index_faults('$table', '$op', " . ($own // 1000) . ")");
 
 	is($faults, '', "$what: index and table agree");
+	return;
+}
+
+# One test: ann_check finds nothing wrong with any index, nor leaked pages.
+sub check_sound
+{
+	my ($node, $what) = @_;
+
+	is($node->safe_psql('postgres', 'SELECT * FROM unsound()'), '', "$what: all indexes are sound");
 	return;
 }
 
