@@ -127,6 +127,12 @@ extern void ann_builder_done(AnnBuilder *builder, double done);
 extern void ann_builder_advance(AnnBuilder *builder, double num);
 /* Reports blocks of the table or the index, and what the phase has done. */
 extern void ann_builder_blocks(AnnBuilder *builder, BlockNumber done, BlockNumber total);
+/*
+ * All inner products of two sets of rows of dim floats (kernels.h), out_stride floats from one row
+ * of a to the next; polled as the core's loops are.
+ */
+extern void ann_builder_products(AnnBuilder *builder, const float *a, int num_a, const float *b,
+								 Size num_b, int dim, float *out, Size out_stride);
 /* Learns or checks the dimensions of a detoasted value. */
 extern int ann_builder_dim(AnnBuilder *builder, const struct varlena *value);
 

@@ -12,7 +12,13 @@
 #include "utils/rel.h"
 
 #include "am/build.h"
+#include "core/kernels.h"
+#include "core/work.h"
 #include "faultpoint.h"
+
+/* Rows of the one set whose products are made at a time, and of the other at least. */
+#define PRODUCTS_ROWS 64
+#define PRODUCTS_MIN 8
 
 /* Shows how far the phase has come. An estimate that was too low gives way. */
 static void
@@ -85,6 +91,7 @@ ann_builder_phase(AnnBuilder *builder, int phase, double total)
 	};
 	int64 values[] = {phase, 0, 0, (int64) total, 0};
 
+	ANN_FAULT("phase");
 	builder->watch.total = (uint64) total;
 	builder->watch.done = 0;
 	if (builder->progress)
@@ -114,6 +121,28 @@ ann_builder_blocks(AnnBuilder *builder, BlockNumber done, BlockNumber total)
 	if (builder->progress)
 		pgstat_progress_update_multi_param(lengthof(params), params, values);
 	report(builder);
+}
+
+void
+ann_builder_products(AnnBuilder *builder, const float *a, int num_a, const float *b, Size num_b,
+					 int dim, float *out, Size out_stride)
+{
+	AnnMeter meter = {.watch = &builder->watch};
+	Size room = Max(PRODUCTS_MIN, ANN_POLL_WORK / ((Size) PRODUCTS_ROWS * dim));
+
+	for (int i = 0; i < num_a; i += PRODUCTS_ROWS)
+	{
+		int rows = Min(num_a - i, PRODUCTS_ROWS);
+
+		for (Size j = 0; j < num_b; j += room)
+		{
+			int num = Min(num_b - j, room);
+
+			ann_kernels->products(a + (Size) i * dim, dim, rows, b + j * dim, dim, num, dim,
+								  out + i * out_stride + j, out_stride);
+			(void) ann_meter_spend(&meter, ann_pairs_work((uint64) rows * num, dim));
+		}
+	}
 }
 
 int

@@ -65,8 +65,8 @@ leaf_positions(AnnCalibrator *calibrator, const float *rho, float bias, float *p
 		float norm = sqrtf(calibrator->norms[q]);
 
 		CHECK_FOR_INTERRUPTS();
-		ann_kernels->products(query, calibrator->dim, 1, set->centroids, calibrator->dim,
-							  set->num_centroids, calibrator->dim, scores, set->num_centroids);
+		ann_builder_products(calibrator->builder, query, 1, set->centroids, set->num_centroids,
+							 calibrator->dim, scores, set->num_centroids);
 		for (uint32 i = 0; i < set->num_centroids; i++)
 			scores[i] = calibrator->ip ? -scores[i] - bias * norm * rho[i]
 									   : set->centroid_bias[i] - 2 * scores[i];

@@ -335,8 +335,7 @@ calibrate_parents(AnnBuilder *builder, const float *queries, int num_queries,
 		const float *query = queries + (Size) q * set->dim;
 
 		CHECK_FOR_INTERRUPTS();
-		ann_kernels->products(query, set->dim, 1, set->centroids, set->dim, num, set->dim, exact,
-							  num);
+		ann_builder_products(builder, query, 1, set->centroids, num, set->dim, exact, num);
 		for (uint32 i = 0; i < num; i++)
 			exact[i] = set->centroid_bias[i] - 2 * exact[i];
 		found += parent_ranks(set, query, exact, scratch, wanted, ranks + found);
@@ -386,8 +385,7 @@ ann_centroids_calibrate(AnnBuilder *builder, const float *queries, int num_queri
 		float spread = calibration->leaf_bias * sqrtf(ann_kernels->norm_squared(query, model->dim));
 
 		CHECK_FOR_INTERRUPTS();
-		ann_kernels->products(query, model->dim, 1, set->centroids, model->dim, num, model->dim,
-							  exact, num);
+		ann_builder_products(builder, query, 1, set->centroids, num, model->dim, exact, num);
 		for (uint32 i = 0; i < num; i++)
 			exact[i] = ip ? -exact[i] - spread * rho[i] : set->centroid_bias[i] - 2 * exact[i];
 		all_keys(builder, query, ip ? spread : 0, table, keys);

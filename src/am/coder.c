@@ -31,8 +31,8 @@
 #include "store/centroids.h"
 
 /*
- * Rows assigned together: many, as each batch moves all centroids to their parents' origins, but so
- * few that nobody waits long for an interrupt; fewer where they are wide, or memory is small.
+ * Rows assigned together: many, as each batch moves all centroids to their parents' origins; fewer
+ * where they are wide, or memory is small.
  */
 #define MAX_BATCH 4096
 #define MIN_BATCH 8
@@ -205,16 +205,20 @@ static void
 assign_batch(AnnCoder *coder)
 {
 	const AnnCentroids *set = &coder->builder->set;
+	AnnWatch *watch = &coder->builder->watch; /* which never stops by its answer */
 
 	if (coder->incoming != coder->rows)
-		ann_model_rotate(coder->builder->model, coder->incoming, coder->num, coder->rows);
+		ann_builder_products(coder->builder, coder->incoming, coder->num,
+							 coder->builder->model->rotation, coder->dim, coder->dim, coder->rows,
+							 coder->dim);
 	if (coder->near == NULL)
 	{
-		ann_centroids_assign(set, coder->rows, coder->dim, coder->num, coder->first.leaves,
-							 coder->distances, coder->workspace);
+		(void) ann_centroids_assign(set, coder->rows, coder->dim, coder->num, coder->first.leaves,
+									coder->distances, watch, coder->workspace);
 		return;
 	}
-	ann_centroids_near(set, coder->rows, coder->dim, coder->num, coder->near, coder->workspace);
+	(void) ann_centroids_near(set, coder->rows, coder->dim, coder->num, coder->near, watch,
+							  coder->workspace);
 	for (int i = 0; i < coder->num; i++)
 	{
 		coder->first.leaves[i] = coder->near[i * ANN_NEAR_LEAVES].leaf;

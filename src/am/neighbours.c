@@ -321,8 +321,8 @@ add_batch(AnnCalibrator *calibrator, const float *rows, int from, int num, const
 	int dim = calibrator->dim;
 
 	rows += (Size) from * dim;
-	ann_kernels->products(calibrator->queries, dim, calibrator->num, rows, dim, num, dim,
-						  calibrator->products, num);
+	ann_builder_products(calibrator->builder, calibrator->queries, calibrator->num, rows, num, dim,
+						 calibrator->products, num);
 	for (int i = 0; i < num; i++)
 		calibrator->row_norms[i] =
 			calibrator->ip ? 0 : ann_kernels->norm_squared(rows + (Size) i * dim, dim);

@@ -35,7 +35,8 @@ rotate_rows(AnnBuilder *builder, float *rows, size_t num)
 		int part = Min(num - first, (size_t) BATCH);
 
 		CHECK_FOR_INTERRUPTS();
-		ann_rotation_apply(builder->rotation, dim, rows + first * dim, part, batch);
+		ann_builder_products(builder, rows + first * dim, part, builder->rotation, dim, dim, batch,
+							 dim);
 		memcpy(rows + first * dim, batch, sizeof(float) * dim * part);
 		ann_builder_advance(builder, part);
 	}

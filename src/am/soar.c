@@ -164,8 +164,8 @@ find_neighbours(Measure *measure, int first_query)
 		int count = Min(num - first, BATCH);
 
 		CHECK_FOR_INTERRUPTS();
-		ann_kernels->products(queries, measure->dim, num_queries, rows, measure->dim, count,
-							  measure->dim, products, BATCH);
+		ann_builder_products(measure->builder, queries, num_queries, rows, count, measure->dim,
+							 products, BATCH);
 		for (int i = 0; i < count; i++)
 			norms[i] = ann_kernels->norm_squared(rows + (Size) i * measure->dim, measure->dim);
 		consider_batch(measure, first_query, first, count, products, norms);
@@ -208,7 +208,8 @@ find_leaves(Leaves *leaves, const float *rows, int num, uint32 *found)
 	Size dim = leaves->measure->dim;
 
 	CHECK_FOR_INTERRUPTS();
-	ann_centroids_near(set, rows, dim, num, leaves->near, leaves->workspace);
+	(void) ann_centroids_near(set, rows, dim, num, leaves->near, &leaves->measure->builder->watch,
+							  leaves->workspace);
 	for (int i = 0; i < num; i++)
 	{
 		const AnnNearLeaf *near = leaves->near + (Size) i * ANN_NEAR_LEAVES;
@@ -289,9 +290,9 @@ codes_of_query(const Measure *measure, int q, const uint32 *found, float *scores
 {
 	const AnnCentroids *set = &measure->builder->set;
 
-	ann_kernels->products(measure->queries + (Size) q * measure->dim, measure->dim, 1,
-						  set->centroids, measure->dim, set->num_centroids, measure->dim, scores,
-						  set->num_centroids);
+	ann_builder_products(measure->builder, measure->queries + (Size) q * measure->dim, 1,
+						 set->centroids, set->num_centroids, measure->dim, scores,
+						 set->num_centroids);
 	for (uint32 i = 0; i < set->num_centroids; i++)
 		scores[i] = measure->ip ? -scores[i] : set->centroid_bias[i] - 2 * scores[i];
 	for (int r = 0; r < measure->counts[q]; r++)
@@ -299,6 +300,7 @@ codes_of_query(const Measure *measure, int q, const uint32 *found, float *scores
 		uint32 second = found[2 * r + 1];
 		float score = scores[found[2 * r]];
 
+		CHECK_FOR_INTERRUPTS();
 		once[r] = entries_until(scores, measure->primaries, set->num_centroids, score);
 		if (second != ANN_NO_LEAF)
 			score = Min(score, scores[second]);

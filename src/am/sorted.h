@@ -1,11 +1,14 @@
 /*
  * sorted.h
- *	  Lists of numbers, none of them NaN: comparators of qsort(), and a look into a sorted one.
+ *	  Lists of numbers, none of them NaN: comparators of qsort(), which can be interrupted, and a
+ *	  look into a sorted one.
  */
 #ifndef ANN_AM_SORTED_H
 #define ANN_AM_SORTED_H
 
 #include "postgres.h"
+
+#include "miscadmin.h"
 
 static inline int
 ann_compare_floats(const void *left, const void *right)
@@ -13,6 +16,7 @@ ann_compare_floats(const void *left, const void *right)
 	float a = *(const float *) left;
 	float b = *(const float *) right;
 
+	CHECK_FOR_INTERRUPTS();
 	return (a > b) - (a < b);
 }
 
@@ -22,6 +26,7 @@ ann_compare_doubles(const void *left, const void *right)
 	double a = *(const double *) left;
 	double b = *(const double *) right;
 
+	CHECK_FOR_INTERRUPTS();
 	return (a > b) - (a < b);
 }
 

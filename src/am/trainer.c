@@ -28,6 +28,8 @@
 /* Rows that rotation and codebook are trained on, at most. */
 #define CODES_SAMPLE 16384
 #define RESIDUALS_BATCH 256
+/* Numbers rounded between two looks for interrupts. */
+#define ROUNDED 65536
 #define DEFAULT_ITERATIONS 10
 #define REFINE_ITERATIONS 2
 #define PSEUDO_QUERIES 200
@@ -199,13 +201,17 @@ center_sample(AnnBuilder *builder, int dim)
 		return mean;
 	sums = ann_builder_alloc(builder, sizeof(double) * dim);
 	for (size_t i = 0; i < sample->num; i++)
-		for (int d = 0; d < dim; d++)
-			sums[d] += sample->rows[i * dim + d];
+	{
+		CHECK_FOR_INTERRUPTS();
+		ann_kernels->add(sample->rows + i * dim, dim, sums);
+	}
 	for (int d = 0; d < dim; d++)
 		mean[d] = sums[d] / sample->num;
 	for (size_t i = 0; i < sample->num; i++)
-		for (int d = 0; d < dim; d++)
-			sample->rows[i * dim + d] -= mean[d];
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) ann_kernels->subtract(sample->rows + i * dim, mean, dim, sample->rows + i * dim);
+	}
 	pfree(sums);
 	return mean;
 }
@@ -227,6 +233,8 @@ round_centroids(AnnBuilder *builder, int dim, double energy)
 	{
 		double difference = centroids[i] - ann_bf16_to_float(ann_bf16_from_float(centroids[i]));
 
+		if (i % ROUNDED == 0)
+			CHECK_FOR_INTERRUPTS();
 		moved += difference * difference;
 	}
 	if (!(moved / builder->set.num_centroids <= energy * 0.01))
@@ -235,7 +243,11 @@ round_centroids(AnnBuilder *builder, int dim, double energy)
 		return;
 	}
 	for (Size i = 0; i < num; i++)
+	{
+		if (i % ROUNDED == 0)
+			CHECK_FOR_INTERRUPTS();
 		centroids[i] = ann_bf16_to_float(ann_bf16_from_float(centroids[i]));
+	}
 	ann_centroids_rebias(&builder->set);
 }
 
@@ -318,11 +330,12 @@ assign_residuals(AnnBuilder *builder, const float *rows, int num, AnnNearLeaf *n
 
 	if (!(builder->meta.soar_lambda > 0))
 	{
-		ann_centroids_assign(&builder->set, rows, dim, num, leaf, distance, workspace);
+		(void) ann_centroids_assign(&builder->set, rows, dim, num, leaf, distance, &builder->watch,
+									workspace);
 		return;
 	}
 	scratch = palloc(sizeof(float) * dim);
-	ann_centroids_near(&builder->set, rows, dim, num, near, workspace);
+	(void) ann_centroids_near(&builder->set, rows, dim, num, near, &builder->watch, workspace);
 	for (int i = 0; i < num; i++)
 	{
 		const AnnNearLeaf *list = near + (Size) i * ANN_NEAR_LEAVES;

@@ -1,6 +1,6 @@
 /*
  * assign.c
- *	  The two-level centroid set, and the nearest centroid of many rows.
+ *	  The nearest centroids of many rows.
  *
  * NOTES
  *	  A batch of rows is turned inside out: first each row's nearest parents, then parent by parent
@@ -48,141 +48,6 @@ typedef struct Assignment
 	float *products;         /* of the gather and NEAR_TILE children */
 } Assignment;
 
-/* The integer nearest to the square root. */
-uint32_t
-ann_num_parents(uint32_t num_centroids)
-{
-	uint32_t root = (uint32_t) lround(sqrt((double) num_centroids));
-
-	return root < 1 ? 1 : root;
-}
-
-static void
-centroids_take(AnnCentroids *set, AnnArena *arena, int dim, uint32_t num_centroids)
-{
-	uint32_t num_parents = ann_num_parents(num_centroids);
-
-	set->dim = dim;
-	set->num_parents = num_parents;
-	set->num_centroids = num_centroids;
-	set->parents = ann_arena_take(arena, (size_t) num_parents * dim, sizeof(float));
-	set->parent_bias = ann_arena_take(arena, num_parents, sizeof(float));
-	set->first_child = ann_arena_take(arena, (size_t) num_parents + 1, sizeof(uint32_t));
-	set->centroids = ann_arena_take(arena, (size_t) num_centroids * dim, sizeof(float));
-	set->centroid_bias = ann_arena_take(arena, num_centroids, sizeof(float));
-}
-
-size_t
-ann_centroids_size(int dim, uint32_t num_centroids)
-{
-	AnnArena arena = {0};
-	AnnCentroids set;
-
-	centroids_take(&set, &arena, dim, num_centroids);
-	return arena.bytes;
-}
-
-/*
- * No alignment by the address, unlike a workspace: processes that map the memory at different
- * places must find the arrays at the same offsets.
- */
-void
-ann_centroids_init(AnnCentroids *set, void *memory, int dim, uint32_t num_centroids)
-{
-	AnnArena arena = {.memory = memory};
-
-	centroids_take(set, &arena, dim, num_centroids);
-}
-
-void
-ann_centroids_copy(AnnCentroids *to, const AnnCentroids *from)
-{
-	size_t row = sizeof(float) * (size_t) from->dim;
-
-	to->num_parents = from->num_parents;
-	to->num_centroids = from->num_centroids;
-	memcpy(to->parents, from->parents, row * from->num_parents);
-	memcpy(to->parent_bias, from->parent_bias, sizeof(float) * from->num_parents);
-	memcpy(to->first_child, from->first_child, sizeof(uint32_t) * (from->num_parents + 1));
-	memcpy(to->centroids, from->centroids, row * from->num_centroids);
-	memcpy(to->centroid_bias, from->centroid_bias, sizeof(float) * from->num_centroids);
-}
-
-void
-ann_centroids_rebias(AnnCentroids *set)
-{
-	size_t dim = (size_t) set->dim;
-
-	for (uint32_t p = 0; p < set->num_parents; p++)
-		set->parent_bias[p] = ann_kernels->norm_squared(set->parents + p * dim, set->dim);
-	for (uint32_t c = 0; c < set->num_centroids; c++)
-		set->centroid_bias[c] = ann_kernels->norm_squared(set->centroids + c * dim, set->dim);
-}
-
-static int
-rows_of(size_t floats, size_t stride)
-{
-	size_t rows = floats / stride;
-
-	return (int) (rows < ANN_GATHER_ROWS_MIN   ? ANN_GATHER_ROWS_MIN
-				  : rows > ANN_GATHER_ROWS_MAX ? ANN_GATHER_ROWS_MAX
-											   : rows);
-}
-
-void
-ann_gather_take(AnnGather *gather, AnnArena *arena, int dim)
-{
-	size_t room;
-
-	gather->dim = dim;
-	gather->stride = ann_gather_stride(dim);
-	gather->room = rows_of(ANN_GATHER_FLOATS, gather->stride);
-	gather->num = 0;
-	room = (size_t) gather->room;
-	gather->rows = ann_arena_take(arena, room * gather->stride, sizeof(float));
-	gather->norms = ann_arena_take(arena, room, sizeof(float));
-	gather->best = ann_arena_take(arena, room, sizeof(uint32_t));
-	gather->scores = ann_arena_take(arena, room, sizeof(float));
-	gather->tile_best = ann_arena_take(arena, room, sizeof(uint32_t));
-	gather->tile_scores = ann_arena_take(arena, room, sizeof(float));
-}
-
-void
-ann_gather_put(AnnGather *gather, const float *row, const float *origin)
-{
-	float *out = gather->rows + (size_t) gather->num * gather->stride;
-
-	gather->norms[gather->num++] = ann_kernels->subtract(row, origin, gather->dim, out);
-}
-
-bool
-ann_gather_nearest(AnnGather *gather, const float *centroids, size_t centroid_stride, uint32_t num,
-				   const float *bias, AnnMeter *meter)
-{
-	uint32_t room = (uint32_t) rows_of(ANN_TILE_FLOATS, centroid_stride);
-
-	for (uint32_t first = 0; first < num; first += room)
-	{
-		uint32_t tile = num - first < room ? num - first : room;
-		uint32_t *best = first == 0 ? gather->best : gather->tile_best;
-		float *scores = first == 0 ? gather->scores : gather->tile_scores;
-
-		ann_kernels->nearest(gather->rows, gather->stride, gather->num,
-							 centroids + first * centroid_stride, centroid_stride, (int) tile,
-							 bias + first, gather->dim, best, scores);
-		for (int i = 0; i < gather->num && first > 0; i++)
-			if (scores[i] < gather->scores[i])
-			{
-				gather->scores[i] = scores[i];
-				gather->best[i] = first + best[i];
-			}
-		if (meter != NULL &&
-			ann_meter_spend(meter, (uint64_t) gather->num * tile * (uint64_t) gather->dim))
-			return true;
-	}
-	return false;
-}
-
 static uint32_t
 beam_of(uint32_t num_parents)
 {
@@ -226,20 +91,6 @@ ann_assign_batch(uint32_t num_parents, size_t num_rows)
 
 	batch = batch < BATCH_MIN ? BATCH_MIN : batch > BATCH_MAX ? BATCH_MAX : batch;
 	return batch < num_rows ? batch : num_rows;
-}
-
-uint32_t
-ann_most_children(const AnnCentroids *set)
-{
-	uint32_t most = 0;
-
-	for (uint32_t p = 0; p < set->num_parents; p++)
-	{
-		uint32_t num = set->first_child[p + 1] - set->first_child[p];
-
-		most = num > most ? num : most;
-	}
-	return most;
 }
 
 /*
@@ -307,7 +158,7 @@ score_parents(Assignment *work, size_t start, size_t end)
 {
 	const AnnCentroids *set = work->set;
 	size_t dim = (size_t) set->dim;
-	uint32_t room = (uint32_t) rows_of(ANN_TILE_FLOATS, dim);
+	uint32_t room = (uint32_t) ann_gather_rows_of(ANN_TILE_FLOATS, dim);
 
 	memset(work->parent_distances, 0, (end - start) * set->num_parents * sizeof(float));
 	for (uint32_t first = 0; first < set->num_parents; first += room)
@@ -318,7 +169,7 @@ score_parents(Assignment *work, size_t start, size_t end)
 		for (size_t i = start; i < end; i++, out += set->num_parents)
 			ann_kernels->l2_rows_f32(work->rows + i * work->row_stride, set->parents + first * dim,
 									 dim * sizeof(float), (int) tile, set->dim, out);
-		if (work->meter != NULL && ann_meter_spend(work->meter, (end - start) * tile * dim))
+		if (ann_meter_spend(work->meter, ann_pairs_work((end - start) * tile, dim)))
 			return true;
 	}
 	return false;
@@ -478,12 +329,16 @@ ann_centroids_assign_workspace_size(const AnnCentroids *set, int num_rows)
 									 (size_t) num_rows);
 }
 
-void
+AnnStatus
 ann_centroids_assign(const AnnCentroids *set, const float *rows, size_t row_stride, int num_rows,
-					 uint32_t *leaf, float *distance, void *workspace)
+					 uint32_t *leaf, float *distance, AnnWatch *watch, void *workspace)
 {
-	(void) ann_assign_rows(set, rows, row_stride, (size_t) num_rows, ANN_KMEANS_BEAM, leaf,
-						   distance, workspace, NULL);
+	AnnMeter meter = {.watch = watch};
+
+	return ann_assign_rows(set, rows, row_stride, (size_t) num_rows, ANN_KMEANS_BEAM, leaf,
+						   distance, workspace, &meter)
+			   ? ANN_INTERRUPTED
+			   : ANN_OK;
 }
 
 /* ---- several near centroids ---- */
@@ -532,8 +387,8 @@ add_several_near(AnnNearLeaf *near, uint32_t first, uint32_t num, float norm, co
 		add_near(near, first + c + i, norm + bias[i] - 2 * products[i]);
 }
 
-/* Looks into one parent for all rows that visit it. */
-static void
+/* Looks into one parent for all rows that visit it. True: stop. */
+static bool
 search_near(Assignment *work, uint32_t parent, AnnNearLeaf *near)
 {
 	const AnnCentroids *set = work->set;
@@ -558,27 +413,34 @@ search_near(Assignment *work, uint32_t parent, AnnNearLeaf *near)
 				add_several_near(near + (size_t) work->gathered_rows[i] * ANN_NEAR_LEAVES,
 								 first_child + first, tile, gather->norms[i], products,
 								 work->children_bias + first);
+			if (ann_meter_spend(work->meter,
+								ann_pairs_work((uint64_t) gather->num * tile, (uint64_t) set->dim)))
+				return true;
 		}
 	}
+	return false;
 }
 
-void
+AnnStatus
 ann_centroids_near(const AnnCentroids *set, const float *rows, size_t row_stride, int num_rows,
-				   AnnNearLeaf *near, void *workspace)
+				   AnnNearLeaf *near, AnnWatch *watch, void *workspace)
 {
+	AnnMeter meter = {.watch = watch};
 	Assignment work = {
 		.set = set,
 		.rows = rows,
 		.row_stride = row_stride,
 		.num_rows = (size_t) num_rows,
 		.beam = beam_of(set->num_parents),
+		.meter = &meter,
 	};
 	AnnArena arena;
 
 	ann_arena_init(&arena, workspace);
 	assignment_take(&work, &arena, set->dim, set->num_parents, ann_most_children(set),
 					work.num_rows);
-	(void) choose_beams(&work); /* without a meter nothing stops it */
+	if (choose_beams(&work))
+		return ANN_INTERRUPTED;
 	group_visits(&work);
 	for (size_t i = 0; i < work.num_rows; i++)
 		for (int k = 0; k < ANN_NEAR_LEAVES; k++)
@@ -594,6 +456,8 @@ ann_centroids_near(const AnnCentroids *set, const float *rows, size_t row_stride
 		if (work.first_visit[p] == work.first_visit[p + 1])
 			continue;
 		take_children(&work, p);
-		search_near(&work, p, near);
+		if (search_near(&work, p, near))
+			return ANN_INTERRUPTED;
 	}
+	return ANN_OK;
 }

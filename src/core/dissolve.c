@@ -125,8 +125,8 @@ is_small(const Dissolving *work, uint32_t leaf)
 	return work->counts[leaf] < work->min_rows;
 }
 
-/* The absorbers of the leaves that wait in `searched`. */
-static void
+/* The absorbers of the leaves that wait in `searched`. True: stop. */
+static bool
 search_absorbers(Dissolving *work, int num)
 {
 	size_t dim = (size_t) work->set->dim;
@@ -134,7 +134,9 @@ search_absorbers(Dissolving *work, int num)
 	for (int i = 0; i < num; i++)
 		memcpy(work->centroids + (size_t) i * dim, work->set->centroids + work->searched[i] * dim,
 			   dim * sizeof(float));
-	ann_centroids_near(work->set, work->centroids, dim, num, work->near, work->assign_workspace);
+	if (ann_centroids_near(work->set, work->centroids, dim, num, work->near, work->meter.watch,
+						   work->assign_workspace) != ANN_OK)
+		return true;
 	for (int i = 0; i < num; i++)
 	{
 		const AnnNearLeaf *near = work->near + (size_t) i * ANN_NEAR_LEAVES;
@@ -143,6 +145,7 @@ search_absorbers(Dissolving *work, int num)
 		work->absorbers[work->searched[i]] =
 			near[0].leaf != work->searched[i] ? near[0].leaf : near[1].leaf;
 	}
+	return false;
 }
 
 /* Finds the absorber of each leaf that is too small. True: stop. */
@@ -158,8 +161,8 @@ find_absorbers(Dissolving *work)
 			work->searched[num++] = c;
 		if (num > 0 && (num == SEARCHED_CENTROIDS || c + 1 == set->num_centroids))
 		{
-			search_absorbers(work, num);
-			if (ann_meter_spend(&work->meter,
+			if (search_absorbers(work, num) ||
+				ann_meter_spend(&work->meter,
 								(uint64_t) num * set->dim * (set->num_parents + 1) * 8))
 				return true;
 			num = 0;

@@ -228,7 +228,11 @@ ann_eigen(double *matrix, int num, double *values, double *vectors, double *scra
 			return ANN_OK;
 	}
 	for (int i = 0; i < num; i++)
+	{
+		if (ann_watch_poll(watch))
+			return ANN_INTERRUPTED;
 		undo_reflections(matrix, num, betas, vectors + (size_t) i * num);
+	}
 	*found = true;
 	ann_watch_finish(watch, expected);
 	return ANN_OK;

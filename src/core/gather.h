@@ -44,6 +44,9 @@ ann_gather_stride(int dim)
 	return dim < 64 ? (size_t) dim : ((size_t) dim + 15) / 16 * 16;
 }
 
+/* Rows of so many floats each that fill about so many floats, within the limits of a gather. */
+extern int ann_gather_rows_of(size_t floats, size_t stride);
+
 /* Sets the sizes and takes the arrays from the arena. */
 extern void ann_gather_take(AnnGather *gather, AnnArena *arena, int dim);
 
@@ -77,7 +80,7 @@ extern uint32_t ann_num_parents(uint32_t num_centroids);
 extern uint32_t ann_most_children(const AnnCentroids *set);
 
 /*
- * ann_centroids_assign with a meter (NULL: no poll), for any set of at most these sizes, each row
+ * ann_centroids_assign with a meter, for any set of at most these sizes, each row
  * looking into the `beam` nearest parents, 1 to ANN_KMEANS_BEAM.
  */
 extern size_t

@@ -135,11 +135,12 @@ extern size_t ann_centroids_assign_workspace_size(const AnnCentroids *set, int n
 /*
  * Nearest centroid of each of num_rows rows (row_stride floats apart), searched in the
  * ANN_KMEANS_BEAM nearest parents; leaf[i] its number, distance[i] >= 0 the squared distance
- * (+infinity where that is not finite; the leaf is then any).
- * Bounded work (num_rows is a batch of at most some thousands): takes no poll.
+ * (+infinity where that is not finite; the leaf is then any). The watch only polls, and may be
+ * NULL.
  */
-extern void ann_centroids_assign(const AnnCentroids *set, const float *rows, size_t row_stride,
-								 int num_rows, uint32_t *leaf, float *distance, void *workspace);
+extern AnnStatus
+ann_centroids_assign(const AnnCentroids *set, const float *rows, size_t row_stride, int num_rows,
+					 uint32_t *leaf, float *distance, AnnWatch *watch, void *workspace);
 
 /* A leaf that is near a row, and its squared distance. */
 typedef struct AnnNearLeaf
@@ -155,8 +156,9 @@ typedef struct AnnNearLeaf
  * As ann_centroids_assign (whose workspace it needs), but for each row the ANN_NEAR_LEAVES nearest,
  * ascending: near has room for so many times num_rows.
  */
-extern void ann_centroids_near(const AnnCentroids *set, const float *rows, size_t row_stride,
-							   int num_rows, AnnNearLeaf *near, void *workspace);
+extern AnnStatus
+ann_centroids_near(const AnnCentroids *set, const float *rows, size_t row_stride, int num_rows,
+				   AnnNearLeaf *near, AnnWatch *watch, void *workspace);
 
 /* Recomputes the bias arrays after the caller changed centroids (rounding to bf16). */
 extern void ann_centroids_rebias(AnnCentroids *set);

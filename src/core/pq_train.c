@@ -259,7 +259,8 @@ static bool
 fill_codewords(Trainer *trainer, int m, unsigned live)
 {
 	AnnPq *pq = trainer->pq;
-	uint64_t work = (uint64_t) trainer->num_seeds * (uint64_t) pq->width;
+	/* with what it takes to draw a seed */
+	uint64_t work = ann_pairs_work((uint64_t) trainer->num_seeds, (uint64_t) pq->width);
 
 	for (int i = 0; i < trainer->num_seeds; i++)
 	{
@@ -378,6 +379,7 @@ static bool
 lloyd_pass(Trainer *trainer)
 {
 	AnnPq *pq = trainer->pq;
+	uint64_t work = ann_pairs_work((uint64_t) pq->num_blocks * ANN_CODEWORDS, (uint64_t) pq->width);
 
 	clear_sums(trainer);
 	for (size_t row = 0; row < trainer->num_rows; row++)
@@ -385,7 +387,7 @@ lloyd_pass(Trainer *trainer)
 		if (!is_zero_row(trainer, row))
 			add_row(trainer, trainer->rows + row * (size_t) pq->dim);
 		ann_watch_advance(trainer->meter.watch, 1);
-		if (ann_meter_spend(&trainer->meter, (uint64_t) pq->dim * ANN_CODEWORDS))
+		if (ann_meter_spend(&trainer->meter, work))
 			return true;
 	}
 	take_means(trainer);
@@ -447,6 +449,8 @@ joint_pass(Trainer *trainer, const AnnPq *whole, int own)
 	const uint8_t *own_codes = trainer->codes + own * pq->num_blocks;
 	const uint8_t *other_codes = trainer->codes + (1 - own) * pq->num_blocks;
 	size_t stride = joint_stride(trainer->num_rows);
+	uint64_t work = ann_pairs_work((uint64_t) pq->num_blocks * ANN_CODEWORDS * ANN_CODEWORDS,
+								   (uint64_t) pq->width);
 
 	trainer->pq = pq;
 	clear_sums(trainer);
@@ -455,7 +459,7 @@ joint_pass(Trainer *trainer, const AnnPq *whole, int own)
 		const float *x = trainer->padded;
 
 		ann_watch_advance(trainer->meter.watch, 1);
-		if (ann_meter_spend(&trainer->meter, (uint64_t) pq->dim * ANN_CODEWORDS * ANN_CODEWORDS))
+		if (ann_meter_spend(&trainer->meter, work))
 			return true;
 		if (is_zero_row(trainer, row))
 			continue;

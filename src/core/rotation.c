@@ -13,6 +13,9 @@
 /* Rows whose second moments are summed up by one blocked product. */
 #define CHUNK 256
 
+/* Dimensions whose products with all others are made between two polls. */
+#define PART 64
+
 /* Axes with less than this part of the variance count as having it: they are noise. */
 #define LEAST_PART 1e-6
 
@@ -67,13 +70,17 @@ sum_moments(Work *work, const float *rows, size_t num_rows, int dim, AnnWatch *w
 	{
 		int num = num_rows - first < CHUNK ? (int) (num_rows - first) : CHUNK;
 
-		if (ann_watch_poll(watch))
-			return false;
 		for (int i = 0; i < num; i++)
 			for (int d = 0; d < dim; d++)
 				work->columns[(size_t) d * CHUNK + i] = rows[(first + i) * dim + d];
-		ann_kernels->products(work->columns, CHUNK, dim, work->columns, CHUNK, dim, num,
-							  work->products, dim);
+		for (int d = 0; d < dim; d += PART)
+		{
+			if (ann_watch_poll(watch))
+				return false;
+			ann_kernels->products(work->columns + (size_t) d * CHUNK, CHUNK,
+								  dim - d < PART ? dim - d : PART, work->columns, CHUNK, dim, num,
+								  work->products + (size_t) d * dim, dim);
+		}
 		for (size_t i = 0; i < square; i++)
 			work->moments[i] += work->products[i];
 		ann_watch_advance(watch, (uint64_t) num);

@@ -94,6 +94,16 @@ ann_watch_pass(const AnnWatch *watch, const char *centroids, int pass, double en
 		watch->pass(watch->arg, centroids, pass, energy);
 }
 
+/*
+ * The work of so many pairs of rows whose product or distance is made and compared: what comes
+ * besides the multiply-adds counts where there are few dimensions.
+ */
+static inline uint64_t
+ann_pairs_work(uint64_t num_pairs, uint64_t dim)
+{
+	return num_pairs * (dim + 8);
+}
+
 /* Notes work that comes next or was just done; true: stop. */
 static inline bool
 ann_meter_spend(AnnMeter *meter, uint64_t work)

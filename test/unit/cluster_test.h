@@ -163,7 +163,7 @@ assign(const AnnCentroids *set, const float *rows, size_t stride, int num_rows, 
 	void *workspace = malloc(bytes);
 
 	memset(workspace, 0xff, bytes);
-	ann_centroids_assign(set, rows, stride, num_rows, leaf, distance, workspace);
+	(void) ann_centroids_assign(set, rows, stride, num_rows, leaf, distance, NULL, workspace);
 	free(workspace);
 }
 

@@ -41,7 +41,8 @@ near_leaves(const AnnCentroids *set, const Data *data)
 	void *workspace = malloc(bytes);
 
 	memset(workspace, 0xff, bytes);
-	ann_centroids_near(set, data->rows, data->dim, (int) data->num_rows, near, workspace);
+	(void) ann_centroids_near(set, data->rows, data->dim, (int) data->num_rows, near, NULL,
+							  workspace);
 	free(workspace);
 	return near;
 }
