@@ -20,6 +20,8 @@
 
 #include "fmgr.h"
 
+#include "faultpoint.h"
+
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "ann is written for PostgreSQL 15 to 18"
 #endif
@@ -77,11 +79,11 @@
 #define ANN_NORETURN pg_attribute_noreturn()
 #endif
 
-/* Code that uses it includes commands/vacuum.h. */
+/* Code that uses it includes commands/vacuum.h, and holds no lock of a page. */
 #if PG_VERSION_NUM >= 180000
-#define ann_vacuum_delay() vacuum_delay_point(false)
+#define ann_vacuum_delay() (ANN_UNLOCKED("delay"), vacuum_delay_point(false))
 #else
-#define ann_vacuum_delay() vacuum_delay_point()
+#define ann_vacuum_delay() (ANN_UNLOCKED("delay"), vacuum_delay_point())
 #endif
 
 /* One index search, for EXPLAIN ANALYZE; stands next to pgstat_count_index_scan. */

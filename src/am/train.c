@@ -31,6 +31,7 @@
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
+#include "commands/vacuum.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/buffile.h"
@@ -144,7 +145,7 @@ next_page(ExactSource *source, BlockNumber *blkno)
 	BlockNumber here = *blkno;
 	int num;
 
-	CHECK_FOR_INTERRUPTS();
+	ann_vacuum_delay();
 	ann_tids_check_circle(source->builder->index, here, &source->num_pages);
 	num = ann_tids_read(source->builder->index, false, blkno, source->tids);
 	if (num < 0)
@@ -174,6 +175,7 @@ visit_row(ExactSource *source, AnnTid tid, AnnRowVisitor visit, void *arg)
 	bool isnull;
 	bool found;
 
+	ann_vacuum_delay(); /* with a pin on a page of the table at most, for which nobody waits */
 	tid.offset &= ~ANN_TID_FLAGS;
 	ann_tid_to_pointer(tid, &pointer);
 	found = ann_fetcher_get(&source->fetcher, &pointer, &value, &isnull) && !isnull;
@@ -329,7 +331,7 @@ ann_train_erase_moved(Relation index)
 	{
 		Buffer buffer;
 
-		CHECK_FOR_INTERRUPTS();
+		ann_vacuum_delay();
 		ann_tids_check_circle(index, blkno, &num_pages);
 		buffer = ann_page_read(index, blkno, BUFFER_LOCK_EXCLUSIVE);
 		ann_tids_filter_page(index, buffer, not_moved, NULL);
@@ -424,7 +426,7 @@ absorb_page(AnnFetcher *fetcher, const AnnTypeSupport *support, const AnnMetaDat
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 
-		CHECK_FOR_INTERRUPTS();
+		ann_vacuum_delay();
 		if ((tids[i].offset & ANN_TID_MOVED) == 0)
 			absorb_row(fetcher, support, meta, blkno, tids[i]);
 		MemoryContextSwitchTo(old);

@@ -16,13 +16,13 @@
  *	  A block that begins later than step 2 is no matter: its pages were no BODY pages in step 1.
  *
  *	  Heads are found in physical order and not by their chains, so that a damaged link costs no
- *	  codes. Steps 2 to 4 are taken, without vacuum's cost delay, only where the pass has seen more
- *	  BODY pages than blocks in use account for. Inserts at work blur the count: then a leak waits
- *	  for the next vacuum, or there is none to be found.
+ *	  codes. Steps 2 to 4 are taken only where the pass has seen more BODY pages than blocks in use
+ *	  account for. Inserts at work blur the count: then a leak waits for the next vacuum, or there
+ *	  is none to be found.
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
+#include "commands/vacuum.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -76,7 +76,7 @@ pass_node_locks(Relation index, const AnnModel *model)
 	{
 		Buffer buffer;
 
-		CHECK_FOR_INTERRUPTS();
+		ann_vacuum_delay();
 		if (++seen > RelationGetNumberOfBlocks(index))
 			ann_page_corrupted(index, blkno, "the node pages go in a circle");
 		buffer = ann_page_read(index, blkno, BUFFER_LOCK_SHARE);
@@ -107,7 +107,7 @@ read_heads(AnnBodyPages *bodies, Relation index, const AnnModel *model,
 		Buffer buffer;
 		const AnnBlockHeader *block;
 
-		CHECK_FOR_INTERRUPTS();
+		ann_vacuum_delay();
 		buffer = ann_page_read_ring(index, blkno, BUFFER_LOCK_SHARE, strategy);
 		block = long_block(model, BufferGetPage(buffer));
 		if (block != NULL)
@@ -129,7 +129,7 @@ free_unnamed(AnnBodyPages *bodies, Relation index, const AnnModel *model,
 
 		if ((bodies->unnamed[blkno / 8] & (1 << blkno % 8)) == 0)
 			continue;
-		CHECK_FOR_INTERRUPTS();
+		ann_vacuum_delay();
 		buffer = ann_page_read_ring(index, blkno, BUFFER_LOCK_EXCLUSIVE, strategy);
 		(void) ann_page_get(index, buffer, ANN_PAGE_BODY, model->number);
 		ann_page_free(index, buffer);

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
 #include "utils/rel.h"
 
 #include "faultpoint.h"
@@ -100,7 +99,6 @@ next_page(AnnBulkWriter *writer, bool same_leaf)
 {
 	Buffer next = ann_page_allocate(writer->index);
 
-	CHECK_FOR_INTERRUPTS();
 	ann_leaf_page_init(writer->model, BufferGetPage(next));
 	if (same_leaf)
 	{
@@ -109,6 +107,7 @@ next_page(AnnBulkWriter *writer, bool same_leaf)
 	}
 	if (BufferIsValid(writer->buffer))
 		finish_buffer(writer, writer->buffer);
+	ann_page_pause(next);
 	writer->buffer = next;
 	writer->slot = 0;
 }

@@ -65,9 +65,9 @@ ann_centroids_write(Relation index, const AnnModel *model, const char *blocks, u
 		Page page = BufferGetPage(buffer);
 		uint32 count = Min(num_blocks - done, (uint32) model->centroid_slots);
 
-		CHECK_FOR_INTERRUPTS();
 		*pages++ = BufferGetBlockNumber(buffer);
 		ann_page_init(page, ANN_PAGE_CENTROID_CODES, model->number);
+		ann_page_pause(buffer);
 		memset(ann_page_payload(page), 0, ANN_PAGE_PAYLOAD);
 		*page_count(page) = count;
 		memcpy(page_block(model, page, 0), blocks + done * block_bytes, count * block_bytes);

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
+#include "commands/vacuum.h"
 #include "port/pg_bitutils.h"
 #include "utils/rel.h"
 
@@ -353,7 +353,7 @@ ann_leaf_reset_hints(Relation index, const AnnModel *model, const uint8 *stale, 
 		Buffer buffer;
 		Page page;
 
-		CHECK_FOR_INTERRUPTS();
+		ann_vacuum_delay();
 		if (++seen > RelationGetNumberOfBlocks(index))
 			ann_page_corrupted(index, blkno, "the node pages go in a circle");
 		buffer = ann_page_read(index, blkno, BUFFER_LOCK_EXCLUSIVE);

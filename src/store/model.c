@@ -48,8 +48,8 @@ ann_section_write(Relation index, AnnSectionKind kind, uint32 model, const void 
 		Page page = BufferGetPage(buffer);
 		Size part = Min(num_bytes - done, (Size) ANN_PAGE_PAYLOAD);
 
-		CHECK_FOR_INTERRUPTS();
 		ann_page_init(page, ANN_PAGE_SECTION, model);
+		ann_page_pause(buffer);
 		memcpy(ann_page_payload(page), (const char *) bytes + done, part);
 		memset(ann_page_payload(page) + part, 0, ANN_PAGE_PAYLOAD - part);
 		done += part;

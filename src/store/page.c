@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "storage/buf_internals.h"
 #include "storage/freespace.h"
@@ -179,6 +180,15 @@ ann_page_allocate(Relation index)
 	Buffer buffer = recycled_page(index);
 
 	return BufferIsValid(buffer) ? buffer : ann_page_extend(index, MAIN_FORKNUM);
+}
+
+/* Nobody takes the page for a free one: its kind says what it is. */
+void
+ann_page_pause(Buffer buffer)
+{
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	ann_vacuum_delay();
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 }
 
 void

@@ -61,6 +61,13 @@ extern Buffer ann_page_extend(Relation index, ForkNumber fork);
  */
 extern Buffer ann_page_allocate(Relation index);
 
+/*
+ * Between two pages of many that are written one after the other: gives up the lock of the page to
+ * be written next, which is formatted and nothing refers to, for interrupts and a vacuum's delay.
+ * No other lock is held.
+ */
+extern void ann_page_pause(Buffer buffer);
+
 /* Makes an exclusively locked page that nothing refers to free for reuse: one record. */
 extern void ann_page_free(Relation index, Buffer buffer);
 

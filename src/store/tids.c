@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "storage/indexfsm.h"
 #include "utils/rel.h"
@@ -425,7 +426,7 @@ ann_tids_trim(Relation index)
 	reset_hint(index);
 	while (unlink_next(index, &prev, &freed))
 	{
-		CHECK_FOR_INTERRUPTS();
+		ann_vacuum_delay();
 		ann_tids_check_circle(index, prev, &num_pages);
 		if (freed != InvalidBlockNumber)
 		{

@@ -432,7 +432,6 @@ start_page(NodeWriter *writer, AnnPageKind kind)
 	Buffer next = ann_page_allocate(writer->index);
 	Page page = BufferGetPage(next);
 
-	CHECK_FOR_INTERRUPTS();
 	ann_page_init(page, kind, writer->model->number);
 	memset(ann_page_payload(page), 0, ANN_PAGE_PAYLOAD);
 	if (kind == ANN_PAGE_NODE)
@@ -440,6 +439,7 @@ start_page(NodeWriter *writer, AnnPageKind kind)
 	if (BufferIsValid(writer->buffer))
 		AnnPageGetOpaque(BufferGetPage(writer->buffer))->next = BufferGetBlockNumber(next);
 	finish_page(writer);
+	ann_page_pause(next);
 	writer->buffer = next;
 	return page;
 }
