@@ -26,6 +26,7 @@
 #include "am/build.h"
 #include "am/worker.h"
 #include "core/work.h"
+#include "faultpoint.h"
 
 #define KEY_SHARED UINT64CONST(0x616e6e0000000101)
 
@@ -230,6 +231,7 @@ do_part(Member *member, const Part *part)
 	Shared *shared = member->shared;
 	bool is_last;
 
+	ANN_FAULT("team-part");
 	if (ann_kmeans_part(&member->params, member->rows, shared->num_rows, &member->set, part->step,
 						part->number, member->workspace) != ANN_OK)
 		elog(ERROR, "training was interrupted");
@@ -444,6 +446,7 @@ ann_team_work(dsm_segment *segment, shm_toc *toc)
 	sample = attach(shared->sample);
 	centroids = attach(shared->centroids);
 	join(&member, shared, dsm_segment_address(sample), dsm_segment_address(centroids), &watch);
+	ANN_FAULT("worker-begin");
 	ConditionVariablePrepareToSleep(&shared->work);
 	while (!do_parts(&member))
 		ConditionVariableSleep(&shared->work, WAIT_EVENT_PARALLEL_CREATE_INDEX_SCAN);

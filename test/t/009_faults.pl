@@ -10,9 +10,12 @@ use lib $FindBin::RealBin;
 use AnnTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes 'usleep';
 
 my $node = new_node('faults',
-	conf => ['restart_after_crash = on', 'max_prepared_transactions = 2', 'shared_buffers = 16MB', 'checkpoint_timeout = 1h']);
+	conf => ['restart_after_crash = on', 'max_prepared_transactions = 2', 'shared_buffers = 16MB', 'checkpoint_timeout = 1h',
+		# whose segments are files
+		'dynamic_shared_memory_type = mmap']);
 
 if (($node->psql('postgres', "LOAD 'ann'; SHOW ann.fault"))[0] != 0)
 {
@@ -86,7 +89,7 @@ my @cases = (
 	[ untyped => qw(meta-dim-done:1) ],
 	[ train => qw(meta-write:1 meta-write-done:1 train-code:1 bulk-page:1+ bulk-page:4+ section-page:1+ section-page:3+ node-page:1+
 		  train-mark:1+ tids-mark-done:1+ tids-mark-done:2+ train-switch:1+ meta-write:2+ meta-write-done:2 train-erase:1
-		  tids-erase-done:1 tids-erase-done:2 tids-hint-done:1 tids-unlink:1 tids-unlink-done:1 progress:1 progress:5) ],
+		  tids-erase-done:1 tids-erase-done:2 tids-hint-done:1 tids-unlink:1 tids-unlink-done:1 progress:1 progress:5 phase:2 phase:8) ],
 	[ train_wide => qw(bulk-page:1+ bulk-page:2+ bulk-page:3+ node-page:1+) ],
 	[ train_many => qw(centroids-page:1+ centroids-page:2+) ],
 	[ absorb => qw(append-lane:1 append-lane-done:7 append-block:1 append-block-done:1 absorb-trim:1 tids-unlink:1 tids-unlink-done:1) ],
@@ -199,15 +202,18 @@ for my $point (qw(bulk-page:2 section-page:1 node-page:1))
 # In steps (src/faultpoint.h), of which there are some hundred million in a second.
 my $soon = 20_000_000;
 
-# The steps of a statement and those after the interrupt; its error.
+# The steps of a statement and those after the interrupt; its error; after which pass of the point the interrupt
+# was asked for, the number of passes, and the steps at each.
 sub interrupted
 {
-	my ($statement, $step) = @_;
+	my ($statement, $step, $settings) = @_;
 	my ($out, $error);
 
-	$node->psql('postgres', "LOAD 'ann'; SET ann.fault_interrupt = $step; $statement;\nSHOW ann.fault_steps",
+	$settings //= '';
+	$node->psql('postgres', "LOAD 'ann'; SET ann.fault_interrupt = $step; $settings; $statement;\nSHOW ann.fault_steps",
 		stdout => \$out, stderr => \$error, on_error_stop => 0);
-	return ((split ' ', (split /\n/, $out)[-1]), $error);
+	my ($steps, $late, @passes) = split ' ', (split /\n/, $out)[-1];
+	return ($steps, $late, $error, @passes);
 }
 
 # 64 dimensions: with a rotation and second leaves; 600 leaves: with codes of centroids.
@@ -254,6 +260,145 @@ for my $case (@statements)
 query("VACUUM (INDEX_CLEANUP on) x; INSERT INTO x SELECT 9000 + i, anything(64) FROM generate_series(1, 50) i");
 check_index($node, 'x', '<->', 'after all of them', 50);
 is(query("SELECT * FROM ann_check('x_v', true)"), '', '... and a vacuum nothing is left');
+
+# ---- a build by two processes that measures second leaves: cancelled in each phase, and each process fails
+
+# The names of the segments of shared memory.
+sub segments { return join(' ', map { s/.*\///r } glob($node->data_dir . '/pg_dynshmem/*')); }
+
+# Are these all that there are, once a session that has told of its error is done with it?
+sub has_segments
+{
+	my ($names) = @_;
+
+	for (1 .. 100 * timeout_seconds())
+	{
+		return 1 if segments() eq $names;
+		usleep(10_000);
+	}
+	return 0;
+}
+
+my @phases = ('estimating rows', 'sampling rows', 'training centroids', 'measuring second leaves', 'assigning the sample',
+	'training the rotation', 'training codes', 'coding centroids', 'assigning and encoding rows', 'sorting codes',
+	'writing leaves', 'calibrating', 'writing the tree', 'logging the index');
+
+# The sample has the two megabytes for which there is a team.
+my $team_build = 'CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 600, training_iterations = 3, dimensions_per_block = 2)';
+
+# Builds, with a point set; says what the build said, and leaves no index, nor anything else.
+sub team_fails
+{
+	my ($point, $action) = @_;
+	my $before = segments();
+	my $offset = -s $node->logfile;
+	my ($status, undef, $error) = $node->psql('postgres', "LOAD 'ann'; SET ann.fault_action = $action;
+		SET ann.fault_interrupt = " . ($action eq 'cancel' ? 1000 : 0) . "; SET ann.fault = '$point'; $team_build");
+
+	$node->wait_for_log(qr/database system is ready to accept connections/, $offset) if $status == 2;
+	query('DROP INDEX x_v') if $status == 0;
+	$error .= ' AND LEFT SHARED MEMORY' if $status != 2 && !has_segments($before);
+	$error .= ' AND LEFT AN INDEX' if query("SELECT to_regclass('x_v') IS NULL") ne 't';
+	return $error;
+}
+
+# scenario, points, actions; *: until the worker has come in time for it
+my @team_cases = (
+	[ 'a worker that begins', 'worker-begin:1', qw(error crash cancel) ],
+	[ 'a worker at a part', 'worker-begin:1,team-part:1*', qw(error crash cancel) ],
+	[ 'a worker at a later part', 'worker-begin:1,team-part:4*', 'error' ],
+	[ 'a worker without memory', 'worker-begin:1,allocation:1*', 'error' ],
+	[ 'any at a part', 'team-part:1', qw(error crash cancel) ],
+	[ 'any at a later part', 'team-part:12', qw(error cancel) ],
+	(map { [ "a leader of a team without memory, $_", "phase:3,allocation:$_", 'error' ] } 1 .. 3),
+	(map { [ "second leaves without memory, $_", "phase:4,allocation:$_", 'error' ] } grep { $ENV{ANN_SOAK} || $_ % 4 == 1 } 1 .. 20));
+
+sub team_table
+{
+	my ($num, $dim) = @_;
+
+	query("DROP TABLE IF EXISTS x; CREATE TABLE x (id int, v vector($dim)) WITH (parallel_workers = 1);
+		ALTER TABLE x ALTER v SET STORAGE PLAIN; INSERT INTO x SELECT row_number() OVER (), y FROM clustered($num, $dim, 0.5, 80) y");
+	return;
+}
+
+# Cancels a build in each of its phases, where the cases say: with so many workers, that part of the steps
+# behind the phase's beginning which the phase takes where there are no workers.
+sub cancelled_in_phases
+{
+	my ($kind, $settings, $build, $cases, @phases) = @_;
+	my ($total, undef, $said, undef, undef, @starts) = interrupted("$settings; SET max_parallel_maintenance_workers = 0; $build", 1e15, "SET ann.fault = 'phase:1000'");
+	my $before = segments();
+	my $latest = 0;
+	my @wrong;
+
+	is(scalar @starts, scalar @phases, "$kind has its phases") or diag($said);
+	query('DROP INDEX x_v');
+	for my $number (1 .. @phases)
+	{
+		my $length = ($starts[$number] // $total) - $starts[$number - 1];
+
+		for my $case (@$cases)
+		{
+			my ($workers, $part, $only) = @$case;
+
+			next if $only && $phases[$number - 1] !~ $only;
+			my (undef, $late, $error, $pass) = interrupted("$settings; SET max_parallel_maintenance_workers = $workers; SET client_min_messages = debug1; $build",
+				1 + int($part * $length), "SET ann.fault_action = cancel; SET ann.fault = 'phase:$number'");
+			my $what = "$phases[$number - 1], $workers workers, $part";
+
+			note("$what: $late steps late of $length");
+			$latest = $late if $late > $latest;
+			push @wrong, "$what: $error" if $error !~ /ERROR:  canceling statement due to user request/;
+			push @wrong, "$what: in phase $pass" if $pass != $number;
+			push @wrong, "$what: only at its end" if $phases[$number - 1] =~ /^writing/ && $late > $length / 2;
+			push @wrong, "$what: no team" if $number > 3 && $workers > 0 && $error !~ /ann: 1 workers train centroids/;
+			push @wrong, "$what: an index" if query("SELECT to_regclass('x_v') IS NULL") ne 't';
+			push @wrong, "$what: shared memory" if !has_segments($before);
+		}
+	}
+	is(join("\n", @wrong), '', "$kind: cancelled in each phase, it leaves nothing");
+	cmp_ok($latest, '<=', $soon, '... soon');
+	return;
+}
+
+# With a worker the leader has less to do: so early in the phase he is there for sure.
+my @cases_of_phases = $ENV{ANN_SOAK} ? map { [ 0, $_ / 20 ], [ 1, $_ / 100 ] } 0 .. 19
+	: ([ 0, 0.3 ], [ 1, 0.1, qr/training centroids|second leaves|encoding rows/ ]);
+
+{
+	team_table(4500, 128);
+	cancelled_in_phases('a build by two', '', $team_build, \@cases_of_phases, @phases);
+	for my $case (@team_cases)
+	{
+		my ($what, $point, @actions) = @$case;
+		my $tries = $point =~ s/\*$// ? 50 : 1;
+
+		for my $action (@actions)
+		{
+			my $error = '';
+
+			for (1 .. $tries)
+			{
+				$error = team_fails($point, $action);
+				last if $error ne '';
+			}
+			like($error, $action eq 'error' ? qr/\A[^\n]*ERROR:  fault point "[a-z-]+"(?!.* AND LEFT)/s
+				: $action eq 'cancel' ? qr/\A[^\n]*ERROR:  canceling statement due to user request(?!.* AND LEFT)/s
+				: qr/server closed the connection|connection to server was lost(?!.* AND LEFT)/, "$what, $action: nothing is left");
+		}
+	}
+	like(($node->psql('postgres', "SET client_min_messages = debug1; $team_build"))[2], qr/ann: 1 workers train centroids.*second leaves save/s, 'a build by a team');
+	check_index($node, 'x', '<->', '... after all of them', 50);
+}
+
+# Wide vectors and the kernels in plain C, of which each multiply-add is work: as late, in steps.
+if ($ENV{ANN_SOAK})
+{
+	team_table(700, 1536);
+	cancelled_in_phases('a build of wide vectors', 'SET ann.simd = scalar', 'CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 40, training_iterations = 2)',
+		\@cases_of_phases, grep { !/rotation|coding centroids/ } @phases);
+}
 
 # ---- progress: a build stops at each of its reports, and another session reads the view
 
@@ -317,9 +462,7 @@ SQL
 
 progress('progress of a build', sprintf($rows, 12000) . '; INSERT INTO x SELECT 0, NULL FROM generate_series(1, 10)',
 	'WITH (num_leaves = 600, training_sample_size = 9000, training_iterations = 4, dimensions_per_block = 2)',
-	'estimating rows', 'sampling rows', 'training centroids', 'measuring second leaves', 'assigning the sample',
-	'training the rotation', 'training codes', 'coding centroids', 'assigning and encoding rows', 'sorting codes',
-	'writing leaves', 'calibrating', 'writing the tree', 'logging the index');
+	@phases);
 is(query("SELECT string_agg(phase, ', ' ORDER BY phase) FROM (SELECT DISTINCT replace(phase, 'building index: ', '') AS phase FROM seen
 		WHERE done > 0 AND done < total OR blocks_done > 0 AND blocks_done < blocks_total) s"),
 	'assigning and encoding rows, assigning the sample, calibrating, coding centroids, estimating rows, logging the index, '
@@ -327,6 +470,29 @@ is(query("SELECT string_agg(phase, ', ' ORDER BY phase) FROM (SELECT DISTINCT re
 	'... seen on their way');
 progress('progress of a build that stays untrained', sprintf($rows, 500), '', 'estimating rows', 'sampling rows',
 	'assigning and encoding rows', 'logging the index');
+
+# ---- a vacuum's delay is taken everywhere, under no lock
+
+# Scenario, setup, the least number of delays: of the pages passed, and the rows fetched.
+my $pages = "pg_relation_size('x_v') / current_setting('block_size')::int";
+for my $case (
+	[ 'a pass and hints', $leaf . 'DELETE FROM x WHERE id = 1', 4, "$pages + 1" ],
+	[ 'a pass without hints', $leaf . 'INSERT INTO x VALUES (99, NULL); DELETE FROM x WHERE id = 99', 4, $pages ],
+	[ 'BODY pages', $scenarios{left_body}[1] =~ s/DELETE.*/INSERT INTO x VALUES (99, NULL); DELETE FROM x WHERE id = 99/r, 600, "$pages + 1 + ($pages - 3) + 1" ],
+	[ 'an absorption', $grown . $late, 8, '2000' ],
+	[ 'a training', 'CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 6, training_sample_size = 1000);
+		INSERT INTO x SELECT row_number() OVER (), y FROM clustered(10001, 8) y', 8, '11001 + 4 * 8' ])
+{
+	my ($what, $setup, $dim, $least) = @$case;
+
+	query("DROP TABLE IF EXISTS x; CREATE TABLE x (id int, v vector($dim)); $setup");
+	$least = query("SELECT $least");
+	my (undef, undef, $error, undef, $passes) = interrupted($vacuum, 1e15, "SET ann.fault = 'delay:1000000000'");
+	is($error, '', "the delays of $what");
+	cmp_ok($passes, '>=', $least, '... are as many as there should be');
+	note("$passes of $least");
+	is(query("SELECT * FROM ann_check('x_v', true)"), '', '... and the index is sound');
+}
 
 # ---- pages that come and go under a scan that reads the exact leaf
 
@@ -409,7 +575,8 @@ $holder->quit;
 
 # ---- every point has its case
 
-my %named = map { my ($scenario, @points) = @$_; map { (my $name = $_) =~ s/:.*//; ($name => 1) } @points } @cases;
+my %named = map { my ($scenario, @points) = @$_; map { ($_ => 1) } map { /([a-z-]+):\d/g } @points } @cases, @team_cases;
+delete $named{allocation};
 my %placed;
 for my $file (glob("$FindBin::RealBin/../../src/*/*.c"))
 {

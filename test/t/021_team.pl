@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use AnnTest;
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -72,11 +73,25 @@ for my $case ([ '256kB', 1 ], [ '1GB', 0 ])
 }
 cmp_ok($node->safe_psql('postgres', "SELECT pg_relation_size('long') / 8192"), '<', 32, '... which the table by itself has not');
 
-# an error of a worker or of the leader ends both; nothing is left
-my ($status, undef, $error) = $node->psql('postgres', "SET statement_timeout = '20ms'; CREATE INDEX rows_j ON rows USING annivf (v) WITH (num_leaves = 2000, training_sample_size = 12000, training_iterations = 100)", on_error_stop => 1);
-like($error, qr/canceling statement due to statement timeout/, 'a build that is cancelled');
-wait_for_rows($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'rows_j'"), '0', '... leaves nothing');
+# what ends the leader, or a worker, while they train ends both; nothing is left
+my $leader = "SELECT p.pid FROM pg_stat_progress_create_index p JOIN pg_stat_activity w ON w.leader_pid = p.pid
+	WHERE p.phase = 'building index: training centroids' AND w.wait_event IS NULL";
+for my $case ([ 'the leader is cancelled', 'pg_cancel_backend(pid)', qr/canceling statement due to user request/ ],
+	[ 'a worker is terminated', '(SELECT bool_and(pg_terminate_backend(w.pid)) FROM pg_stat_activity w WHERE w.leader_pid = l.pid)',
+		qr/terminating (connection|background worker|parallel worker)/ ])
+{
+	my ($what, $action, $said) = @$case;
+	my $errors = '';
+	my $build = IPC::Run::start([ 'psql', '-X', '-d', $node->connstr('postgres'), '-c',
+		'CREATE INDEX rows_j ON rows USING annivf (v) WITH (num_leaves = 6000, training_sample_size = 12000, training_iterations = 100)' ],
+		'<', \undef, '>', \my $out, '2>', \$errors);
+
+	wait_for_rows($node, "SELECT $action FROM ($leader) l LIMIT 1");
+	$build->finish;
+	like($errors, $said, "$what in the training");
+	wait_for_rows($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'rows_j'"), '0', '... and nothing is left');
+}
 
 $node->stop;
 no_crash($node, 'team');
