@@ -536,6 +536,41 @@ SQL
 	is(query('SELECT * FROM seen'), "$rows|$rows", '... saw each row once');
 }
 
+# ---- two writers wait for one another where their leaves share a page, and only there
+
+# Two leaves, each with a page of its own; or a page of both. One writer stops while it has a page locked.
+my $waiting = "SELECT count(*) = %d FROM pg_stat_activity WHERE wait_event_type = 'LWLock' AND query LIKE 'INSERT%%'";
+for my $case ([ 'pages of their own', 600, 2, 0 ], [ 'a page of both', 4, 1, 1 ])
+{
+	my ($what, $dim, $width, $waits) = @$case;
+	my $row = "INSERT INTO x SELECT %d, array_fill(%d, ARRAY[$dim])::vector;\n";
+
+	query("DROP TABLE IF EXISTS x; CREATE TABLE x (id int, v vector($dim));
+		INSERT INTO x SELECT i, array_fill(i + i / 11 * 1000, ARRAY[$dim])::vector FROM generate_series(1, 20) i;
+		CREATE INDEX x_v ON x USING annivf (v) WITH (num_leaves = 2, dimensions_per_block = $width, soar_lambda = 0)");
+	is(query('SELECT count(*), min(num_tuples), max(num_tuples) FROM ann_leaves(\'x_v\')'), '2|10|10', "$what: two leaves");
+	$holder->query_safe('SELECT pg_advisory_lock(1)');
+	my ($first) = start_clients($node, first => [ 1, 1, "LOAD 'ann';\nSET ann.fault_action = wait;\nSET ann.fault = 'append-lane:1';\n" . sprintf($row, 101, 5) ]);
+	wait_at_lock(1);
+	my ($other) = start_clients($node, other => [ 1, 1, sprintf($row, 102, 1015) ]);
+	if ($waits)
+	{
+		wait_for_rows($node, sprintf($waiting, 1));
+		pass("$what: a writer of the other leaf waits");
+	}
+	else
+	{
+		finish_clients("$what, a writer of the other leaf while the first one stands", $other);
+		my ($same) = start_clients($node, same => [ 1, 1, sprintf($row, 103, 6) ]);
+		wait_for_rows($node, sprintf($waiting, 1));
+		$other = $same;
+	}
+	is(query("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"), 1, '... and the first one still stands');
+	$holder->query_safe('SELECT pg_advisory_unlock(1)');
+	finish_clients($what, $first, $other);
+	check_index($node, 'x', '<->', '... after that', 50);
+}
+
 # ---- BODY pages of an insert at work are not taken for leaked ones
 
 # Three pages are free: one, which the exact leaf had, before the node page, and the two last. A vacuum

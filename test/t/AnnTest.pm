@@ -173,16 +173,24 @@ sub start_clients
 	return @clients;
 }
 
-# Waits for clients that run a number of times; one test each: no error.
+# Waits for clients that run a number of times; one test each: no error, and no hang.
 sub finish_clients
 {
 	my ($what, @clients) = @_;
 
 	for my $client (@clients)
 	{
-		my $fine = $client->{run}->finish;
+		my $fine = eval {
+			local $SIG{ALRM} = sub { die "hangs\n" };
+			alarm(timeout_seconds() * rounds(2, 60));
+			$client->{run}->finish;
+		};
+		my $died = $@;
+
+		alarm(0);
+		$client->{run}->kill_kill if $died ne '';
 		is(join("\n", grep { /error:|FATAL|ERROR|PANIC/ } split /\n/, $client->{err})
-			  . ($fine ? '' : ' failed'),
+			  . ($fine ? '' : $died ne '' ? " $died" : ' failed'),
 			'', "$what: client $client->{name} met no error");
 	}
 	return;
