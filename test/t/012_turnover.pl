@@ -112,7 +112,8 @@ SQL
 		note(sprintf "turnover $turnover: recall\@10 %.4f, of fresh builds %.4f, standard error %.4f; $bytes bytes, first $built, of eleven tenths $most", $slid, $fresh, $error);
 		cmp_ok($slid, '>=', $fresh - 0.005 - 2 * $error, "turnover $turnover: recall of a window is that of a fresh build");
 		cmp_ok($fresh, '>=', 0.95, '... which is high');
-		cmp_ok($bytes, '<=', 1.1 * $most, '... and it has not grown');
+		# a page more, as leaves have their most rows at different times, and keep the blocks
+		cmp_ok($bytes, '<=', 1.1 * $most + 8192, '... and it has not grown');
 	}
 	check_index($node, 'sliding', '<->', 'a window', 100);
 	is(query("SELECT * FROM ann_check('sliding_v', true)"), '', '... is sound');
@@ -128,15 +129,24 @@ is(query("SELECT reltuples = (SELECT count(*) FROM sliding) FROM pg_class WHERE 
 
 # ---- so many dead rows that the index is passed over more than once
 
+# Since PostgreSQL 17 a page of dead rows takes some 20 bytes, so it takes many pages of few rows; 18 allows less than
+# a megabyte for them.
 SKIP:
 {
-	skip 'dead rows take too little memory since PostgreSQL 17', 3 if $node->pg_version >= 17;
-	query("CREATE TABLE dead (id int, v vector(3)); INSERT INTO dead SELECT i, CASE WHEN i % 100 = 0 THEN anything(3) END FROM generate_series(1, 360000) i;
-		CREATE INDEX dead_v ON dead USING annivf (v) WITH (num_leaves = 10); DELETE FROM dead WHERE id % 36 > 0");
-	my $verbose = ($node->psql('postgres', "SET maintenance_work_mem = '1MB'; VACUUM (VERBOSE, INDEX_CLEANUP on) dead"))[2];
-	like($verbose, qr/index scans: [2-9]/, 'an index is passed over several times');
+	my $version = $node->pg_version;
+	my ($rows, $dead, $filler, $memory) = $version < 17 ? (360000, 'id % 36 > 0', "''", '1MB')
+		: $version < 18 ? (300000, 'id % 5 > 0', "repeat('x', 1500)", '1MB') : (1500, 'id % 2 = 0', "repeat('x', 5000)", '64kB');
+
+	skip 'half a gigabyte of dead rows is for ANN_SOAK', 3 if $version == 17 && !$ENV{ANN_SOAK};
+	query("CREATE TABLE dead (id int, v vector(3), filler text); ALTER TABLE dead ALTER filler SET STORAGE PLAIN;
+		INSERT INTO dead SELECT i, CASE WHEN i % 100 = 0 THEN anything(3) END, $filler FROM generate_series(1, $rows) i;
+		CREATE INDEX dead_v ON dead USING annivf (v) WITH (num_leaves = 10); DELETE FROM dead WHERE $dead");
+	my $verbose = ($node->psql('postgres', "SET maintenance_work_mem = '$memory'; VACUUM (VERBOSE, INDEX_CLEANUP on) dead"))[2];
+	like($verbose, qr/index scans: ([2-9]|\d\d)/, 'an index is passed over several times');
+	note($verbose =~ /(index scans: \d+)/);
 	check_index($node, 'dead', '<->', '... and sound', 100);
 	is(query("SELECT * FROM ann_check('dead_v', true)"), '', '... with no dead row');
+	query('DROP TABLE dead');
 }
 
 # ---- the delay of a vacuum holds in the index
