@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 
 #include "am/scan.h"
+#include "store/find.h"
 #include "store/recent.h"
 
 /* Lines of a row that are asked for: its header and the first elements; the hardware follows. */
@@ -88,13 +89,10 @@ ann_reorder_check_tid(AnnReorder *reorder, AnnTid tid)
 		return;
 	reorder->num_blocks = RelationGetNumberOfBlocks(reorder->scan->heapRelation);
 	if (blkno >= reorder->num_blocks)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" is damaged: it points to block %u of table \"%s\", which has "
-						"%u blocks",
-						RelationGetRelationName(reorder->scan->indexRelation), blkno,
-						RelationGetRelationName(reorder->scan->heapRelation), reorder->num_blocks),
-				 errhint("Rebuild it with REINDEX.")));
+		ann_row_corrupted(reorder->scan->indexRelation, tid,
+						  psprintf("it points to block %u of table \"%s\", which has %u blocks",
+								   blkno, RelationGetRelationName(reorder->scan->heapRelation),
+								   reorder->num_blocks));
 }
 
 /* The indexed value of the row in the slot. */
@@ -117,19 +115,16 @@ value_in_slot(AnnReorder *reorder, bool *isnull)
  * (damage, or an expression that is not immutable), not that the query is wrong.
  */
 static double
-distance_of(AnnReorder *reorder, Datum value)
+distance_of(AnnReorder *reorder, AnnTid tid, Datum value)
 {
 	const AnnTypeSupport *support = reorder->support;
 	struct varlena *detoasted = PG_DETOAST_DATUM(value);
 	double distance;
 
 	if (support->dim(detoasted) != reorder->dim)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" is damaged: it points to a row of %d dimensions, not %d",
-						RelationGetRelationName(reorder->scan->indexRelation),
-						support->dim(detoasted), reorder->dim),
-				 errhint("Rebuild it with REINDEX.")));
+		ann_row_corrupted(reorder->scan->indexRelation, tid,
+						  psprintf("it points to a row of %d dimensions, not %d",
+								   support->dim(detoasted), reorder->dim));
 	distance = support->distance(support->floats(detoasted, reorder->scratch), reorder->query,
 								 reorder->dim);
 	if (PointerGetDatum(detoasted) != value)
@@ -206,7 +201,7 @@ read_row(AnnReorder *reorder, AnnRow *row)
 	value = value_in_slot(reorder, &isnull);
 	row->state = isnull ? ANN_ROW_NULL : ANN_ROW_FOUND;
 	if (!isnull && reorder->query != NULL)
-		row->distance = distance_of(reorder, value);
+		row->distance = distance_of(reorder, row->tid, value);
 	if (reorder->estate != NULL)
 		ResetPerTupleExprContext(reorder->estate);
 }

@@ -50,6 +50,7 @@
 #include "am/train.h"
 #include "core/rng.h"
 #include "faultpoint.h"
+#include "store/find.h"
 #include "store/tids.h"
 
 /* ---- rows by their identifiers ---- */
@@ -87,13 +88,10 @@ check_tid(AnnFetcher *fetcher, const ItemPointerData *tid)
 		return;
 	fetcher->num_blocks = RelationGetNumberOfBlocks(fetcher->heap);
 	if (blkno >= fetcher->num_blocks)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" is damaged: it points to block %u of table \"%s\", which has "
-						"%u blocks",
-						RelationGetRelationName(fetcher->index), blkno,
-						RelationGetRelationName(fetcher->heap), fetcher->num_blocks),
-				 errhint("Rebuild it with REINDEX.")));
+		ann_row_corrupted(fetcher->index, ann_tid_from_pointer(tid),
+						  psprintf("it points to block %u of table \"%s\", which has %u blocks",
+								   blkno, RelationGetRelationName(fetcher->heap),
+								   fetcher->num_blocks));
 }
 
 bool

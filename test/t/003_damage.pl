@@ -1,6 +1,6 @@
 # Damaged indexes: whatever stands in the file, a search, an insert, a vacuum and an inspection give an answer
-# in order or an error that names the damage; rows that an answer lacks or has twice, and damage that an error
-# names, are reported by ann_check; the backend lives and nothing hangs.
+# in order, with true distances, or an error that names the damage and its block; rows that an answer lacks or
+# has twice, and damage that an error names, are reported by ann_check; the backend lives and nothing hangs.
 #
 # Each case makes its index anew, has it copied to another tablespace (so that nothing of it is in shared
 # buffers), changes the file and then tries everything.
@@ -130,7 +130,8 @@ EXCEPTION
 		RETURN SQLSTATE || ' ' || SQLERRM;
 END $$;
 
--- an answer by index whose distances ascend, NULL last; of rows 0: all rows, each once, else SQLSTATE AN001
+-- an answer by index whose distances ascend, NULL last, and that has no row twice, of rows 0: all rows, else
+-- SQLSTATE AN001
 CREATE FUNCTION must_ascend(rel regclass, op text, q text, rows int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	type text := (SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = rel AND attname = 'v');
@@ -149,11 +150,31 @@ BEGIN
 		RAISE EXCEPTION 'no index scan';
 	ELSIF found_distances <> (SELECT array_agg(d ORDER BY d) FROM unnest(found_distances) d) THEN
 		RAISE EXCEPTION 'the rows are not in order';
+	ELSIF array_length(found_ids, 1) <> (SELECT count(DISTINCT i) FROM unnest(found_ids) i) THEN
+		RAISE SQLSTATE 'AN001' USING MESSAGE = 'a row comes twice';
 	ELSIF rows = 0 THEN
 		EXECUTE format('SELECT array_agg(id ORDER BY id) FROM %s', rel) INTO all_ids;
 		IF all_ids IS DISTINCT FROM (SELECT array_agg(i ORDER BY i) FROM unnest(found_ids) i) THEN
 			RAISE SQLSTATE 'AN001' USING MESSAGE = format('%s rows of %s', array_length(found_ids, 1), array_length(all_ids, 1));
 		END IF;
+	END IF;
+END $$;
+
+-- the answer of a function, as SQL that gives (query, rank or NULL, ctid, distance), to the query q: rows of the
+-- table, with their distances, which ascend; none twice, else SQLSTATE AN001
+CREATE FUNCTION must_be_true(rel regclass, op text, q text, answer text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	bad record;
+BEGIN
+	EXECUTE format('SELECT count(*) FILTER (WHERE t.ctid IS NULL) AS strange,
+			count(*) FILTER (WHERE a.distance IS DISTINCT FROM t.v %s %L::vector) AS false,
+			count(*) FILTER (WHERE a.before > a.distance) AS unordered, count(*) - count(DISTINCT (a.query, a.ctid)) AS twice
+		FROM (SELECT *, lag(distance) OVER (PARTITION BY query ORDER BY rank) AS before FROM (%s) s) a
+		LEFT JOIN %s t ON t.ctid = a.ctid', op, q, answer, rel) INTO bad;
+	IF bad.strange + bad.false + bad.unordered > 0 THEN
+		RAISE EXCEPTION '% gives %', answer, bad;
+	ELSIF bad.twice > 0 THEN
+		RAISE SQLSTATE 'AN001' USING MESSAGE = 'a row comes twice';
 	END IF;
 END $$;
 
@@ -167,7 +188,7 @@ EXCEPTION
 END $$;
 
 -- what looks at an index besides
-CREATE FUNCTION inspections(rel regclass, type text, dim int) RETURNS TABLE (what text, outcome text)
+CREATE FUNCTION inspections(rel regclass, type text, dim int, op text) RETURNS TABLE (what text, outcome text)
 LANGUAGE plpgsql AS $$
 DECLARE
 	q text := some_value(type, dim, 3);
@@ -180,11 +201,20 @@ BEGIN
 		'(SELECT leaf FROM ann_leaves(%1$L) LIMIT 40) l, ann_leaf_entries(%1$L, leaf) e, ann_decode(%1$L, e.code)',
 		'(SELECT ctid FROM %2$s ORDER BY id LIMIT 3) r, ann_reconstruct(%1$L, r.ctid)'
 		] || CASE WHEN type <> 'bit' THEN ARRAY[
-		'ann_assign(%1$L, %3$L, 3)', 'ann_search(%1$L, %3$L, 10)', 'ann_range_search(%1$L, %3$L, 1)',
-		'ann_search_batch(%1$L, ARRAY[%3$L, %3$L]::vector[], 10)'] END
+		'ann_assign(%1$L, %3$L, 3)'] END
 	LOOP
 		RETURN QUERY SELECT 'inspect', outcome(format('SELECT count(*) FROM ' || command, rel || '_v', rel, q));
 	END LOOP;
+	IF type <> 'bit' THEN
+		FOREACH command IN ARRAY ARRAY[
+			'SELECT 1 AS query, ordinality AS rank, ctid, distance FROM ann_search(%1$L, %2$L, 10) WITH ORDINALITY',
+			'SELECT 1 AS query, ordinality AS rank, ctid, distance FROM ann_search(%1$L, %2$L, 10000, 10000, 10000) WITH ORDINALITY',
+			'SELECT 1 AS query, NULL::int AS rank, ctid, distance FROM ann_range_search(%1$L, %2$L, 1)',
+			'SELECT * FROM ann_search_batch(%1$L, ARRAY[%2$L, %2$L]::vector[], 10)']
+		LOOP
+			RETURN QUERY SELECT 'answer', outcome(format('SELECT must_be_true(%L, %L, %L, %L)', rel, op, q, format(command, rel || '_v', q)));
+		END LOOP;
+	END IF;
 	RETURN QUERY SELECT 'adopt', outcome(format('CREATE TABLE adopting AS SELECT * FROM %s ORDER BY id LIMIT 10;
 		CREATE INDEX ON adopting USING annivf (v %s) WITH (trained_from = %1$s_v)', rel, opclass));
 END $$;
@@ -276,7 +306,7 @@ sub try_change
 	$node->psql(
 		'postgres', "\\set VERBOSITY verbose
 		SELECT * FROM attempts('$name', '$type', $dim, '$op');
-		SELECT * FROM inspections('$name', '$type', $dim);
+		SELECT * FROM inspections('$name', '$type', $dim, '$op');
 		DELETE FROM $name WHERE id IN (-3, -4);
 		SELECT 'vacuum', '00000 ';
 		VACUUM (INDEX_CLEANUP on) $name;
@@ -316,11 +346,11 @@ sub faults
 			push @faults, "$verb: $outcome"
 			  unless $outcome =~ /^00000 /
 			  || $outcome =~ /^AN001 /
-			  || $outcome =~ /^XX002 index "\w+" is damaged/
+			  || $outcome =~ /^XX002 index "\w+" is damaged at block \d+: /
 			  || $outcome =~ /^XX001 invalid page in block/
 			  || $outcome =~ /^0A000 index "\w+" (has format version|needs section)/
 			  # not trained; a code that stands for no vector, a leaf that is not there; of another kind
-			  || ($verb =~ /inspect|adopt/ && $outcome =~ /^(55000|22\w{3}) /);
+			  || ($verb =~ /inspect|answer|adopt/ && $outcome =~ /^(55000|22\w{3}) /);
 		}
 	}
 	# the first attempts, those after the vacuum
@@ -333,6 +363,8 @@ sub faults
 			push @faults, "$verb: $outcome, but ann_check finds nothing" if $outcome !~ /^00000/ && $check eq '00000 0';
 		}
 	}
+	push @faults, map { "answer: $_, but ann_check finds nothing" } grep { /^AN001/ } @{ $outcomes->{answer} }
+	  if ($outcomes->{check}[0] // '') eq '00000 0';
 	for my $verb (sort keys %must)
 	{
 		my $first = $outcomes->{$verb}[ $verb eq 'vacuum' ? -1 : 0 ] // 'nothing';
@@ -378,7 +410,7 @@ for my $name (sort keys %tables)
 		}
 		my @found = grep { $_ ne '00000 0' } @{ $outcomes->{check} };
 		push @wrong, "$name check: @found" if @found;
-		@found = grep { $_ ne '00000 ' && !($name eq 'untrained' && /^55000 /) } @{ $outcomes->{inspect} }, @{ $outcomes->{adopt} };
+		@found = grep { $_ ne '00000 ' && !($name eq 'untrained' && /^55000 /) } map { @{ $outcomes->{$_} // [] } } qw(inspect answer adopt);
 		push @wrong, "$name inspect: @found" if @found;
 		push @wrong, "$name vacuum: @{$outcomes->{vacuum}}" if @{ $outcomes->{vacuum} } != 1;
 		$seen{ kind(\$image{$name}, $_) }++ for 0 .. num_pages(\$image{$name}) - 1;
