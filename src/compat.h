@@ -79,6 +79,16 @@
 #define ANN_NORETURN pg_attribute_noreturn()
 #endif
 
+/* Would ann_vacuum_delay() rest now? (Workers of a parallel vacuum reckon together: perhaps.) */
+#if PG_VERSION_NUM >= 160000
+#define ann_vacuum_limit() vacuum_cost_limit
+#else
+#define ann_vacuum_limit() VacuumCostLimit
+#endif
+#define ann_vacuum_delay_is_due()                                                                  \
+	(VacuumCostActive &&                                                                           \
+	 (VacuumSharedCostBalance != NULL || VacuumCostBalance >= ann_vacuum_limit()))
+
 /* Code that uses it includes commands/vacuum.h, and holds no lock of a page. */
 #if PG_VERSION_NUM >= 180000
 #define ann_vacuum_delay() (ANN_UNLOCKED("delay"), vacuum_delay_point(false))

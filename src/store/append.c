@@ -97,7 +97,7 @@ create_body(Append *append)
 			AnnPageGetOpaque(page)->next = BufferGetBlockNumber(next);
 		if (first == InvalidBlockNumber)
 			first = BufferGetBlockNumber(buffer);
-		ann_wal_log_page(append->index, buffer);
+		ann_wal_put_page(append->index, buffer, true);
 		UnlockReleaseBuffer(buffer);
 		ANN_FAULT("append-body");
 	}

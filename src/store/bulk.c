@@ -48,10 +48,7 @@ ann_bulk_begin(Relation index, const AnnModel *model, AnnNodeEntry *entries, boo
 static void
 finish_buffer(AnnBulkWriter *writer, Buffer buffer)
 {
-	if (writer->log_pages)
-		ann_wal_log_page(writer->index, buffer);
-	else
-		MarkBufferDirty(buffer);
+	ann_wal_put_page(writer->index, buffer, writer->log_pages);
 	UnlockReleaseBuffer(buffer);
 	ANN_FAULT("bulk-page");
 }
@@ -107,7 +104,7 @@ next_page(AnnBulkWriter *writer, bool same_leaf)
 	}
 	if (BufferIsValid(writer->buffer))
 		finish_buffer(writer, writer->buffer);
-	ann_page_pause(next);
+	ann_page_pause(writer->index, next, writer->log_pages);
 	writer->buffer = next;
 	writer->slot = 0;
 }

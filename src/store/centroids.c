@@ -67,7 +67,7 @@ ann_centroids_write(Relation index, const AnnModel *model, const char *blocks, u
 
 		*pages++ = BufferGetBlockNumber(buffer);
 		ann_page_init(page, ANN_PAGE_CENTROID_CODES, model->number);
-		ann_page_pause(buffer);
+		ann_page_pause(index, buffer, log_pages);
 		memset(ann_page_payload(page), 0, ANN_PAGE_PAYLOAD);
 		*page_count(page) = count;
 		memcpy(page_block(model, page, 0), blocks + done * block_bytes, count * block_bytes);
@@ -77,10 +77,7 @@ ann_centroids_write(Relation index, const AnnModel *model, const char *blocks, u
 			next = ann_page_allocate(index);
 			AnnPageGetOpaque(page)->next = BufferGetBlockNumber(next);
 		}
-		if (log_pages)
-			ann_wal_log_page(index, buffer);
-		else
-			MarkBufferDirty(buffer);
+		ann_wal_put_page(index, buffer, log_pages);
 		UnlockReleaseBuffer(buffer);
 		ANN_FAULT("centroids-page");
 	}

@@ -49,17 +49,14 @@ ann_section_write(Relation index, AnnSectionKind kind, uint32 model, const void 
 		Size part = Min(num_bytes - done, (Size) ANN_PAGE_PAYLOAD);
 
 		ann_page_init(page, ANN_PAGE_SECTION, model);
-		ann_page_pause(buffer);
+		ann_page_pause(index, buffer, log_pages);
 		memcpy(ann_page_payload(page), (const char *) bytes + done, part);
 		memset(ann_page_payload(page) + part, 0, ANN_PAGE_PAYLOAD - part);
 		done += part;
 		next = done < num_bytes ? ann_page_allocate(index) : InvalidBuffer;
 		if (BufferIsValid(next))
 			AnnPageGetOpaque(page)->next = BufferGetBlockNumber(next);
-		if (log_pages)
-			ann_wal_log_page(index, buffer);
-		else
-			MarkBufferDirty(buffer);
+		ann_wal_put_page(index, buffer, log_pages);
 		UnlockReleaseBuffer(buffer);
 		ANN_FAULT("section-page");
 	}

@@ -182,10 +182,16 @@ ann_page_allocate(Relation index)
 	return BufferIsValid(buffer) ? buffer : ann_page_extend(index, MAIN_FORKNUM);
 }
 
-/* Nobody takes the page for a free one: its kind says what it is. */
+/*
+ * Nobody takes the page for a free one, as its kind says what it is; and it is put as it stands, as
+ * what is not locked may be written to the disk, where no page may be that WAL does not know.
+ */
 void
-ann_page_pause(Buffer buffer)
+ann_page_pause(Relation index, Buffer buffer, bool log_pages)
 {
+	if (!InterruptPending && !ann_vacuum_delay_is_due())
+		return;
+	ann_wal_put_page(index, buffer, log_pages);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	ann_vacuum_delay();
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);

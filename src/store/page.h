@@ -62,11 +62,11 @@ extern Buffer ann_page_extend(Relation index, ForkNumber fork);
 extern Buffer ann_page_allocate(Relation index);
 
 /*
- * Between two pages of many that are written one after the other: gives up the lock of the page to
- * be written next, which is formatted and nothing refers to, for interrupts and a vacuum's delay.
- * No other lock is held.
+ * Between two pages of many that are written one after the other, where an interrupt or a vacuum's
+ * delay waits: gives up the lock of the page to be written next, which is formatted and nothing
+ * refers to. No other lock is held. log_pages: as of ann_wal_put_page.
  */
-extern void ann_page_pause(Buffer buffer);
+extern void ann_page_pause(Relation index, Buffer buffer, bool log_pages);
 
 /* Makes an exclusively locked page that nothing refers to free for reuse: one record. */
 extern void ann_page_free(Relation index, Buffer buffer);

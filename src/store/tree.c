@@ -416,10 +416,7 @@ finish_page(NodeWriter *writer)
 {
 	if (!BufferIsValid(writer->buffer))
 		return;
-	if (writer->log_pages)
-		ann_wal_log_page(writer->index, writer->buffer);
-	else
-		MarkBufferDirty(writer->buffer);
+	ann_wal_put_page(writer->index, writer->buffer, writer->log_pages);
 	UnlockReleaseBuffer(writer->buffer);
 	writer->buffer = InvalidBuffer;
 	ANN_FAULT("node-page");
@@ -439,7 +436,7 @@ start_page(NodeWriter *writer, AnnPageKind kind)
 	if (BufferIsValid(writer->buffer))
 		AnnPageGetOpaque(BufferGetPage(writer->buffer))->next = BufferGetBlockNumber(next);
 	finish_page(writer);
-	ann_page_pause(next);
+	ann_page_pause(writer->index, next, writer->log_pages);
 	writer->buffer = next;
 	return page;
 }

@@ -95,12 +95,12 @@ ann_wal_log_range(Relation index, ForkNumber fork, BlockNumber from, BlockNumber
 }
 
 void
-ann_wal_log_page(Relation index, Buffer buffer)
+ann_wal_put_page(Relation index, Buffer buffer, bool log_page)
 {
 	check_written(BufferGetPage(buffer));
 	START_CRIT_SECTION();
 	MarkBufferDirty(buffer);
-	if (RelationNeedsWAL(index))
+	if (log_page && RelationNeedsWAL(index))
 		log_newpage_buffer(buffer, true);
 	END_CRIT_SECTION();
 }

@@ -37,8 +37,10 @@ extern void ann_edit_abort(AnnEdit *edit);
 /* Logs blocks [from, to) of a fork whole; they were written through shared buffers without WAL. */
 extern void ann_wal_log_range(Relation index, ForkNumber fork, BlockNumber from, BlockNumber to);
 
-/* Logs one whole page that was just filled (exclusively locked, to be marked dirty by this call).
+/*
+ * Marks one whole page that was just filled (exclusively locked) dirty, and logs it if log_page:
+ * pages of an index that is being made are logged at its end, together.
  */
-extern void ann_wal_log_page(Relation index, Buffer buffer);
+extern void ann_wal_put_page(Relation index, Buffer buffer, bool log_page);
 
 #endif

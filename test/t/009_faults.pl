@@ -620,6 +620,6 @@ for my $file (glob("$FindBin::RealBin/../../src/*/*.c"))
 is(join(' ', sort keys %placed), join(' ', sort keys %named), 'the cases are those of the source');
 
 $node->stop;
-my @bad = grep { /PANIC:|TRAP:|invalid memory|leak:|leaked/ || (/was terminated by signal/ && !/signal 9/) } split /\n/, slurp_file($node->logfile);
+my @bad = grep { /PANIC:|TRAP:|invalid memory|leak:|leaked|resource was not closed|not closed at end-of/ || (/was terminated by signal/ && !/signal 9/) } split /\n/, slurp_file($node->logfile);
 is(join("\n", @bad), '', 'no crash but those that were asked for, nothing leaked');
 done_testing();
