@@ -16,8 +16,9 @@ my %metrics = (l2 => '<->', ip => '<#>', cosine => '<=>');
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE source AS
 	SELECT i::int AS id, (SELECT array_agg(e * (0.5 + (hashint4(i::int) & 1023) / 700.0)) FROM unnest(x::real[]) e)::real[]::vector AS v
-	FROM clustered(24050, 32, 0.5, 400, 2.5) WITH ORDINALITY c(x, i);
-CREATE TABLE queries AS SELECT array_agg(v ORDER BY id) AS v FROM source WHERE id > 24000;
+	FROM clustered(24400, 32, 0.5, 400, 2.5) WITH ORDINALITY c(x, i);
+-- every fourth centre once
+CREATE TABLE queries AS SELECT array_agg(v ORDER BY id) AS v FROM source WHERE id > 24000 AND id % 4 = 0;
 SQL
 
 sub recall
